@@ -1,0 +1,37 @@
+//! Text and bytes that must never be printed.
+//!
+//! `Debug` shows a placeholder, there is no `Display`, and the value is read only by naming it: `reveal`.
+
+use std::fmt;
+
+/// A secret value; formatting it shows `[secret]`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret<T>(T);
+
+impl<T> Secret<T> {
+    /// Wraps a value.
+    pub const fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The value itself. Never log or return what this gives, except where a secret is handed to its owner.
+    pub const fn reveal(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Secret;
+
+    #[test]
+    fn nothing_is_printed() {
+        assert_eq!(format!("{:?}", Secret::new("sk-123")), "[secret]");
+    }
+}
