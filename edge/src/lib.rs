@@ -1,0 +1,43 @@
+//! The edge: a Worker that admits, routes and streams requests.
+//!
+//! Nothing here may panic: a panic ends every Rust future of the isolate, and a Durable Object's caller waits for
+//! ever. The lints below hold that.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+mod admit;
+mod answer;
+mod clock;
+mod config;
+mod control;
+mod disguise;
+mod internal;
+mod json_splice;
+mod lifecycle;
+mod memory;
+mod models;
+mod org_alarm;
+mod org_client;
+mod org_object;
+mod org_store;
+mod org_wire;
+mod proxy;
+mod reach;
+mod request;
+mod resolve;
+mod responses;
+mod routes;
+mod settings;
+mod sse;
+mod stream;
+mod visit;
+mod wait;
+
+use worker::{Context, Env, Request, Response, Result, event};
+
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+    routes::serve(request, env, context).await
+}

@@ -1,0 +1,251 @@
+//! Calls to the objects of the orgs that a request concerns: reserve, settle, cancel.
+//!
+//! Invariant: no answer in time means no admission, and what may have been counted is cancelled by its id.
+
+use crate::{
+    answer::Limits,
+    config,
+    org_wire::{Cancel, ListNames, Names, Reserve, Reserved, Settle},
+    resolve::Route,
+    visit::{self, Visit},
+    wait,
+};
+use alphagate_contract::{
+    id::{OrgId, RequestId},
+    key::ApiKey,
+    problem::{Code, Problem},
+    quota::{
+        Amounts, Limit,
+        book::{Caller, Refused},
+    },
+    record::{Push, Pushed},
+    usage::{Admission, Payer},
+};
+use futures_util::future::join;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+use worker::{Env, Method, Request, RequestInit};
+
+/// How often a settlement is tried; after that the reservation's end settles it.
+const SETTLE_TRIES: u32 = 3;
+
+/// What was reserved for a request, and where.
+#[derive(Debug, Clone)]
+pub struct Reservation {
+    /// The reservation's id, and the usage event's.
+    pub id: RequestId,
+    /// The limits for the answer's headers.
+    pub limits: Limits,
+    orgs: Vec<OrgId>,
+}
+
+/// What came of asking.
+#[derive(Debug)]
+pub enum Asked {
+    /// Admitted.
+    Admitted(Reservation),
+    /// Configuration has changed; memory knows the newest now: resolve again.
+    Outdated,
+}
+
+/// Reserves in the caller's object and, for an install, in the publisher's, in parallel.
+///
+/// # Errors
+/// 429 over a quota, 403 when suspended, 503 when an object does not answer in time.
+pub async fn reserve(
+    visit: &Visit,
+    key: &ApiKey,
+    route: &Route,
+    estimate: Amounts,
+    stream: bool,
+) -> Result<Asked, Problem> {
+    let id = visit::new_id(visit.started_ms)?;
+    let caller = own_side(visit, key, route, id, estimate, stream);
+    let mut orgs = vec![key.org];
+    let replies = if route.publisher == key.org {
+        vec![ask(visit, &caller).await]
+    } else {
+        orgs.push(route.publisher);
+        let publisher = publisher_side(visit, route, id, estimate);
+        let (own, other) = join(ask(visit, &caller), ask(visit, &publisher)).await;
+        vec![own, other]
+    };
+    let reservation = Reservation { id, limits: Limits::default(), orgs };
+    conclude(visit, reservation, replies)
+}
+
+fn own_side(
+    visit: &Visit,
+    key: &ApiKey,
+    route: &Route,
+    id: RequestId,
+    estimate: Amounts,
+    stream: bool,
+) -> Reserve {
+    Reserve {
+        org: key.org,
+        id,
+        seen: route.seen_by_caller.clone(),
+        caller: Caller { key: Some(key.id), endpoint: route.endpoint, install: route.install },
+        metered: true,
+        estimate,
+        admission: Some(Admission {
+            id,
+            at_ms: visit.started_ms,
+            org: key.org,
+            key: key.id,
+            endpoint: route.endpoint,
+            publisher: route.publisher,
+            install: route.install,
+            payer: route.payer,
+            version: route.version,
+            stream,
+        }),
+        ttl_ms: visit.settings.reservation_ttl_ms,
+    }
+}
+
+fn publisher_side(visit: &Visit, route: &Route, id: RequestId, estimate: Amounts) -> Reserve {
+    Reserve {
+        org: route.publisher,
+        id,
+        seen: route.seen_by_publisher.clone(),
+        caller: Caller { key: None, endpoint: route.endpoint, install: route.install },
+        metered: route.payer == Payer::Publisher,
+        estimate,
+        admission: None,
+        ttl_ms: visit.settings.reservation_ttl_ms,
+    }
+}
+
+fn conclude(
+    visit: &Visit,
+    mut reservation: Reservation,
+    replies: Vec<Option<Reserved>>,
+) -> Result<Asked, Problem> {
+    let mut refusal = None;
+    let mut outdated = false;
+    for reply in replies {
+        match reply {
+            Some(Reserved::Admitted { requests, tokens, .. }) => {
+                let limits = &mut reservation.limits;
+                limits.requests =
+                    limits.requests.into_iter().chain(requests).min_by_key(|room| room.remaining);
+                limits.tokens = limits.tokens.into_iter().chain(tokens).min_by_key(|room| room.remaining);
+            }
+            Some(Reserved::Outdated { records }) => {
+                config::learn(records);
+                outdated = true;
+            }
+            Some(Reserved::Refused(refused)) => refusal = Some(over(&refused)),
+            Some(Reserved::Suspended) => refusal = Some(Code::OrgSuspended.into()),
+            Some(Reserved::Unknown | Reserved::Spent) | None => {
+                refusal.get_or_insert_with(|| Problem::new(Code::QuotaUnavailable).retry_after_ms(1_000));
+            }
+        }
+    }
+    if outdated || refusal.is_some() {
+        cancel(visit, reservation);
+        return if outdated {
+            Ok(Asked::Outdated)
+        } else {
+            Err(refusal.unwrap_or(Code::QuotaUnavailable.into()))
+        };
+    }
+    Ok(Asked::Admitted(reservation))
+}
+
+fn over(refused: &Refused) -> Problem {
+    let quota = &refused.quota;
+    let label = quota.label();
+    let details = json!({"quota": quota, "name": label});
+    if let Limit::Concurrency(limit) = quota.limit {
+        let message =
+            format!("Quota `{label}`: {} requests may run at once. Wait for one to end.", limit.concurrency);
+        return Problem::new(Code::ConcurrencyExceeded)
+            .message(message)
+            .details(details)
+            .retry_after_ms(1_000);
+    }
+    match refused.retry_after_ms {
+        Some(ms) => Problem::new(Code::QuotaExceeded)
+            .message(format!("Quota `{label}` is used up. It has room again in {} s.", ms.div_ceil(1000)))
+            .details(details)
+            .retry_after_ms(ms),
+        None => Problem::new(Code::QuotaExceeded)
+            .message(format!("This request is larger than the whole quota `{label}`. Ask for fewer tokens."))
+            .details(details),
+    }
+}
+
+/// Gives everything back, after the answer.
+pub fn cancel(visit: &Visit, reservation: Reservation) {
+    let env = visit.env.clone();
+    let limit_ms = visit.settings.object_timeout_ms;
+    visit.context.wait_until(async move {
+        let body = Cancel { id: reservation.id };
+        for org in reservation.orgs {
+            repeat(&env, org, "/cancel", &body, limit_ms).await;
+        }
+    });
+}
+
+/// Replaces the reservation by what was used, in every object that holds it.
+pub async fn settle(env: &Env, limit_ms: u64, reservation: &Reservation, settle: &Settle) {
+    for org in &reservation.orgs {
+        repeat(env, *org, "/settle", settle, limit_ms).await;
+    }
+}
+
+async fn repeat<T: Serialize>(env: &Env, org: OrgId, path: &str, body: &T, limit_ms: u64) {
+    for _ in 0..SETTLE_TRIES {
+        if call::<_, bool>(env, org, path, body, limit_ms).await.is_some() {
+            return;
+        }
+    }
+}
+
+async fn ask(visit: &Visit, reserve: &Reserve) -> Option<Reserved> {
+    call(&visit.env, reserve.org, "/reserve", reserve, visit.settings.object_timeout_ms).await
+}
+
+/// Hands control's records to the org's object.
+pub async fn push(visit: &Visit, push: &Push) -> Option<Pushed> {
+    call(&visit.env, push.org, "/records", push, visit.settings.object_timeout_ms).await
+}
+
+/// The names that an org's keys can call.
+pub async fn names(visit: &Visit, ask: &ListNames) -> Option<Names> {
+    call(&visit.env, ask.org, "/names", ask, visit.settings.object_timeout_ms).await
+}
+
+async fn call<B: Serialize, T: DeserializeOwned>(
+    env: &Env,
+    org: OrgId,
+    path: &str,
+    body: &B,
+    limit_ms: u64,
+) -> Option<T> {
+    let exchange = async {
+        let stub = env.durable_object("ORG")?.get_by_name(&org.to_string())?;
+        let mut init = RequestInit::new();
+        init.with_method(Method::Post).with_body(Some(serde_json::to_string(body)?.into()));
+        let request = Request::new_with_init(&format!("https://org{path}"), &init)?;
+        let mut response = stub.fetch_with_request(request).await?;
+        if response.status_code() != 200 {
+            return Err(worker::Error::RustError(response.text().await?));
+        }
+        response.json::<T>().await
+    };
+    match wait::at_most(limit_ms, exchange).await {
+        Some(Ok(reply)) => Some(reply),
+        Some(Err(error)) => {
+            worker::console_error!("object of {org}{path}: {error}");
+            None
+        }
+        None => {
+            worker::console_error!("object of {org}{path}: no answer in {limit_ms} ms");
+            None
+        }
+    }
+}

@@ -1,0 +1,93 @@
+// Calls a provider: one fetch with its own abort, its head awaited with a limit, its body read or pumped.
+//
+// Invariant: whatever happens here, the call to the provider ends when the request does.
+
+import { readAll } from './body.js';
+
+/** Bodies up to this size are sent as one piece; larger ones are streamed from where they lie, never copied. */
+const COPY_MAX_BYTES = 64 * 1024;
+
+async function write(writable, parts) {
+  const writer = writable.getWriter();
+  try {
+    for (const part of parts) await writer.write(part);
+    await writer.close();
+  } catch {
+    // The provider stopped reading; its answer, or the failed fetch, says why.
+  }
+}
+
+/** The bytes of `parts` as the body of a request or response. */
+export function bodyOf(parts) {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  if (length <= COPY_MAX_BYTES) {
+    const all = new Uint8Array(length);
+    let at = 0;
+    for (const part of parts) {
+      all.set(part, at);
+      at += part.length;
+    }
+    return all;
+  }
+  const { readable, writable } = new FixedLengthStream(length);
+  write(writable, parts);
+  return readable;
+}
+
+/** An answer of these parts. */
+export function respond(parts, headers) {
+  return new Response(bodyOf(parts), { headers });
+}
+
+/** One call to a provider. */
+export class Call {
+  constructor(url, headers, parts, lease) {
+    this.controller = new AbortController();
+    this.response = null;
+    this.answered = fetch(url, {
+      method: 'POST',
+      headers,
+      body: bodyOf(parts),
+      redirect: 'manual',
+      signal: this.controller.signal,
+    }).then(
+      (response) => {
+        this.response = response;
+        return response.status;
+      },
+      () => 0,
+    );
+    // Once the provider has answered, or failed to, the request's body is not needed any more.
+    this.answered.then(() => lease.release());
+  }
+
+  /** The provider's status; 0 if it cannot be reached; -1 if it has not answered within `waitMs`. */
+  async head(waitMs) {
+    let timer;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(() => resolve(-1), waitMs);
+    });
+    try {
+      return await Promise.race([this.answered, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** A header of the answer, or undefined. */
+  header(name) {
+    return this.response?.headers.get(name) ?? undefined;
+  }
+
+  /** The whole body of the answer, or a word that says why not (see `readAll`). */
+  async bytes(lease, maxBytes, deadlineMs) {
+    const bytes = await readAll(this.response?.body, lease, maxBytes, -1, deadlineMs);
+    if (typeof bytes === 'string') this.abort();
+    return bytes;
+  }
+
+  /** Ends the call. */
+  abort() {
+    this.controller.abort();
+  }
+}

@@ -1,0 +1,291 @@
+//! Calls providers: the only place that dials one.
+//!
+//! Invariant: only the headers named here leave, redirects are not followed, and a provider's refusal never shows
+//! its credential, its model or the publisher's instructions.
+
+use crate::{
+    disguise::Disguise,
+    json_splice::Piece,
+    settings::{ANSWER_MAX_BYTES, Settings},
+};
+use alphagate_contract::{
+    problem::{Code, Problem},
+    secret::Secret,
+};
+use js_sys::{Array, Object, Reflect, Uint8Array};
+use serde_json::Value;
+use wasm_bindgen::prelude::*;
+use worker::web_sys;
+
+/// Largest error body of a provider that is read, bytes.
+const ERROR_MAX_BYTES: u64 = 64 * 1024;
+/// Longest time to read an error body, milliseconds.
+const ERROR_DEADLINE_MS: u64 = 5_000;
+
+#[wasm_bindgen(module = "/src/body.js")]
+extern "C" {
+    /// A share of the isolate's byte budget.
+    pub type Lease;
+
+    /// A share that ends by itself after `life_ms`.
+    #[wasm_bindgen(constructor)]
+    pub fn new(budget_bytes: f64, life_ms: f64) -> Lease;
+
+    /// Gives the share back.
+    #[wasm_bindgen(method)]
+    pub fn release(this: &Lease);
+
+    #[wasm_bindgen(js_name = readAll, catch)]
+    async fn read_all(
+        stream: &JsValue,
+        lease: &Lease,
+        max_bytes: f64,
+        declared: f64,
+        deadline_ms: f64,
+    ) -> Result<JsValue, JsValue>;
+}
+
+#[wasm_bindgen(module = "/src/proxy.js")]
+extern "C" {
+    /// One call to a provider.
+    pub type Call;
+
+    #[wasm_bindgen(constructor)]
+    fn new(url: &str, headers: &Object, parts: &Array, lease: &Lease) -> Call;
+
+    #[wasm_bindgen(method, catch)]
+    async fn head(this: &Call, wait_ms: f64) -> Result<JsValue, JsValue>;
+
+    /// A header of the answer.
+    #[wasm_bindgen(method)]
+    pub fn header(this: &Call, name: &str) -> Option<String>;
+
+    #[wasm_bindgen(method, catch)]
+    async fn bytes(this: &Call, lease: &Lease, max_bytes: f64, deadline_ms: f64) -> Result<JsValue, JsValue>;
+
+    /// Ends the call.
+    #[wasm_bindgen(method)]
+    pub fn abort(this: &Call);
+
+    #[wasm_bindgen(js_name = respond, catch)]
+    fn respond_with(parts: &Array, headers: &Object) -> Result<web_sys::Response, JsValue>;
+}
+
+/// How a provider answered so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Head {
+    /// With this status.
+    Status(u16),
+    /// Not at all: refused, reset, or not HTTP.
+    Unreachable,
+    /// Not yet.
+    Silent,
+}
+
+/// Reads the caller's body; the bytes stay on the JavaScript side.
+///
+/// # Errors
+/// 413, 408, 503 over the byte budget, or 400 when the caller left.
+pub async fn read_body(
+    settings: &Settings,
+    request: &worker::Request,
+    lease: &Lease,
+) -> Result<Uint8Array, Problem> {
+    let declared = request.headers().get("content-length").ok().flatten();
+    let declared = match declared {
+        Some(text) => text.parse::<u64>().map_err(|_| Code::RequestMalformed)? as f64,
+        None => -1.0,
+    };
+    let stream = request.inner().body().map_or(JsValue::NULL, JsValue::from);
+    let (max, deadline) = (settings.body_max_bytes as f64, settings.body_deadline_ms as f64);
+    let outcome =
+        read_all(&stream, lease, max, declared, deadline).await.map_err(|_| Code::RequestMalformed)?;
+    outcome.dyn_into::<Uint8Array>().map_err(|word| match word.as_string().as_deref() {
+        Some("too_large") => Problem::new(Code::BodyTooLarge)
+            .message(format!("The request body is over the limit of {} bytes.", settings.body_max_bytes)),
+        Some("busy") => Problem::new(Code::Overloaded).retry_after_ms(1_000),
+        Some("slow") => Code::BodyTimeout.into(),
+        _ => Code::RequestMalformed.into(),
+    })
+}
+
+/// The parts of an edited body: views of the original and new text.
+fn parts(original: &Uint8Array, pieces: &[Piece]) -> Array {
+    pieces
+        .iter()
+        .map(|piece| match piece {
+            Piece::Kept(range) => original.subarray(range.start as u32, range.end as u32),
+            Piece::New(text) => Uint8Array::from(text.as_bytes()),
+        })
+        .collect()
+}
+
+fn object(entries: &[(&str, &str)]) -> Object {
+    let object = Object::new();
+    for (name, value) in entries {
+        // Setting a plain property of a fresh object cannot fail.
+        let _ = Reflect::set(&object, &JsValue::from_str(name), &JsValue::from_str(value));
+    }
+    object
+}
+
+/// An answer made of an original and its edits.
+///
+/// # Errors
+/// When the platform refuses.
+pub fn respond(
+    original: &Uint8Array,
+    pieces: &[Piece],
+    headers: &[(&str, &str)],
+) -> Result<worker::Response, Problem> {
+    let response = respond_with(&parts(original, pieces), &object(headers)).map_err(|_| Code::Internal)?;
+    Ok(worker::Response::from(response))
+}
+
+/// Sends a request to a provider.
+#[must_use]
+pub fn dial(
+    url: &str,
+    secret: Option<&Secret<String>>,
+    request_id: &str,
+    stream: bool,
+    original: &Uint8Array,
+    pieces: &[Piece],
+    lease: &Lease,
+) -> Call {
+    let bearer = secret.map(|secret| format!("Bearer {}", secret.reveal()));
+    let mut headers = vec![
+        ("content-type", "application/json"),
+        ("accept", if stream { "text/event-stream" } else { "application/json" }),
+        ("accept-encoding", "identity"),
+        ("user-agent", "alphagate"),
+        ("x-request-id", request_id),
+    ];
+    if let Some(bearer) = &bearer {
+        headers.push(("authorization", bearer));
+    }
+    Call::new(url, &object(&headers), &parts(original, pieces), lease)
+}
+
+impl Call {
+    /// Waits for the answer's head, at most `wait_ms`.
+    pub async fn wait_head(&self, wait_ms: u64) -> Head {
+        match self.head(wait_ms as f64).await.ok().and_then(|status| status.as_f64()) {
+            Some(status) if status >= 100.0 => Head::Status(status as u16),
+            Some(status) if status < 0.0 => Head::Silent,
+            _ => Head::Unreachable,
+        }
+    }
+
+    /// Whether the answer is an event stream.
+    #[must_use]
+    pub fn is_event_stream(&self) -> bool {
+        self.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"))
+    }
+
+    /// The whole answer; it stays on the JavaScript side.
+    ///
+    /// # Errors
+    /// 502 when it ends early or is too large, 504 when it takes too long, 503 over the byte budget.
+    pub async fn whole(&self, lease: &Lease, deadline_ms: u64) -> Result<Uint8Array, Problem> {
+        let outcome = self.bytes(lease, ANSWER_MAX_BYTES as f64, deadline_ms as f64).await;
+        outcome.unwrap_or_default().dyn_into::<Uint8Array>().map_err(|word| {
+            match word.as_string().as_deref() {
+                Some("slow") => Code::UpstreamTimeout.into(),
+                Some("busy") => Problem::new(Code::Overloaded).retry_after_ms(1_000),
+                _ => Code::UpstreamIncomplete.into(),
+            }
+        })
+    }
+
+    /// What a provider's refusal means for the caller.
+    pub async fn refusal(&self, status: u16, disguise: &Disguise, lease: &Lease) -> Problem {
+        let body =
+            self.bytes(lease, ERROR_MAX_BYTES as f64, ERROR_DEADLINE_MS as f64).await.unwrap_or_default();
+        let body = body.dyn_into::<Uint8Array>().map(|bytes| bytes.to_vec()).unwrap_or_default();
+        lease.release();
+        let retry_after_ms = self.header("retry-after").and_then(|text| text.trim().parse::<u64>().ok());
+        refusal(status, &body, retry_after_ms.map(|seconds| seconds.saturating_mul(1000)), disguise)
+    }
+}
+
+/// Maps a provider's status and error body.
+#[must_use]
+pub fn refusal(status: u16, body: &[u8], retry_after_ms: Option<u64>, disguise: &Disguise) -> Problem {
+    let mut problem = match status {
+        300..=399 => Problem::new(Code::UpstreamError)
+            .message("The provider behind this endpoint answered with a redirect, which is not followed."),
+        401 | 403 => Code::UpstreamAuth.into(),
+        408 | 504 => Code::UpstreamTimeout.into(),
+        429 => Code::UpstreamRateLimited.into(),
+        503 => Code::UpstreamOverloaded.into(),
+        400..=499 => rejected(body, disguise),
+        _ => Code::UpstreamError.into(),
+    };
+    if problem.code.retryable() {
+        problem.retry_after_ms = retry_after_ms;
+    }
+    problem
+}
+
+/// The provider says that the request itself is wrong; its words help the caller, minus what is not theirs to see.
+fn rejected(body: &[u8], disguise: &Disguise) -> Problem {
+    let problem = Problem::new(Code::UpstreamRejected);
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return problem };
+    let error = body.get("error").unwrap_or(&body);
+    let text = |field: &str| error.get(field).and_then(Value::as_str);
+    let problem = match text("message") {
+        Some(message) => problem.message(disguise.message(message)),
+        None => problem,
+    };
+    match text("param") {
+        Some(param) => problem.param(param),
+        None => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disguise() -> Disguise {
+        Disguise {
+            model: "poet".into(),
+            provider_model: "gpt-x".into(),
+            instructions: Value::Null,
+            hidden_instructions: None,
+            defaults: vec![],
+        }
+    }
+
+    #[test]
+    fn a_providers_refusal_is_told_without_its_secrets() {
+        let body = br#"{"error":{"message":"Incorrect API key provided: sk-123","param":null}}"#;
+        let problem = refusal(401, body, None, &disguise());
+        assert_eq!(problem.code, Code::UpstreamAuth);
+        assert!(!problem.body().contains("sk-123"));
+        let body = br#"{"error":{"message":"gpt-x cannot do that","param":"tools"}}"#;
+        let problem = refusal(400, body, None, &disguise());
+        assert_eq!(
+            (problem.message.as_str(), problem.param.as_deref()),
+            ("poet cannot do that", Some("tools"))
+        );
+    }
+
+    #[test]
+    fn statuses_keep_their_meaning_for_retries() {
+        let cases = [
+            (302, Code::UpstreamError),
+            (404, Code::UpstreamRejected),
+            (429, Code::UpstreamRateLimited),
+            (500, Code::UpstreamError),
+            (503, Code::UpstreamOverloaded),
+            (504, Code::UpstreamTimeout),
+            (204, Code::UpstreamError),
+        ];
+        for (status, code) in cases {
+            assert_eq!(refusal(status, b"<html>", Some(7_000), &disguise()).code, code, "{status}");
+        }
+        assert_eq!(refusal(429, b"", Some(7_000), &disguise()).retry_after_s(), Some(7));
+    }
+}

@@ -1,0 +1,214 @@
+//! `POST /v1/responses`: walk 1, from the key to the settled answer.
+//!
+//! Invariant: the order is admit, configuration, policy, quota, provider; what an earlier step refuses costs
+//! nothing in a later one, and what was reserved is settled or given back exactly once.
+
+use crate::{
+    admit, answer, clock,
+    disguise::{Disguise, Usage},
+    org_client::{self, Asked, Reservation},
+    proxy::{self, Call, Head, Lease},
+    request::{self, Outgoing},
+    resolve::{self, Route},
+    settings::Settings,
+    stream::{self, Stream},
+    visit::Visit,
+};
+use alphagate_contract::{
+    endpoint::Price,
+    key::ApiKey,
+    problem::{Code, Problem},
+    usage::Outcome,
+};
+use js_sys::Uint8Array;
+use worker::{Request, Response};
+
+/// How often configuration may change under a request before it gives up: once is a publish, twice a coincidence.
+const OUTDATED_MAX: u32 = 4;
+
+/// The header that names the endpoint when `model` cannot.
+const ENDPOINT_HEADER: &str = "x-ag-endpoint";
+
+/// An admitted request.
+struct Admitted {
+    route: Route,
+    outgoing: Outgoing,
+    reservation: Reservation,
+}
+
+/// Serves one request.
+///
+/// # Errors
+/// [`Problem`], as the caller reads it.
+pub async fn create(visit: &Visit, request: &Request) -> Result<Response, Problem> {
+    let header = |name: &str| request.headers().get(name).ok().flatten();
+    let key = admit::key(&visit.settings.key_ring, header("authorization").as_deref())?;
+    check_key(visit, &key).await?;
+    let lease = new_lease(&visit.settings);
+    let served = serve(visit, request, &key, header(ENDPOINT_HEADER), &lease).await;
+    if served.is_err() {
+        lease.release();
+    }
+    served
+}
+
+fn new_lease(settings: &Settings) -> Lease {
+    let life_ms = settings.body_deadline_ms + settings.first_byte_timeout_ms;
+    Lease::new(settings.buffer_budget_bytes as f64, life_ms as f64)
+}
+
+async fn check_key(visit: &Visit, key: &ApiKey) -> Result<u64, Problem> {
+    let record = resolve::key(visit, key).await?;
+    admit::check(key, record.as_ref().map(|(record, _)| record), clock::now_ms())?;
+    Ok(record.map_or(0, |(_, revision)| revision))
+}
+
+async fn serve(
+    visit: &Visit,
+    request: &Request,
+    key: &ApiKey,
+    endpoint: Option<String>,
+    lease: &Lease,
+) -> Result<Response, Problem> {
+    let body = proxy::read_body(&visit.settings, request, lease).await?;
+    let admitted = admit_request(visit, key, endpoint, &body).await?;
+    let target = admitted.route.target()?;
+    let price = target.price;
+    let secret = match admitted.route.secret(visit) {
+        Ok(secret) => secret,
+        Err(problem) => return Err(give_back(visit, admitted.reservation, problem)),
+    };
+    let Admitted { outgoing, reservation, .. } = &admitted;
+    let url = format!("{}/responses", target.base_url.trim_end_matches('/'));
+    let id = visit.id.to_string();
+    let call = proxy::dial(&url, secret.as_ref(), &id, outgoing.stream, &body, &outgoing.pieces, lease);
+    drop(body);
+    let (reservation, disguise) = (reservation.clone(), outgoing.disguise.clone());
+    if outgoing.stream {
+        streamed(visit, call, reservation, disguise, price, lease).await
+    } else {
+        whole(visit, call, reservation, &disguise, price, lease).await
+    }
+}
+
+/// Resolves, checks and reserves; again if an object knows newer records.
+async fn admit_request(
+    visit: &Visit,
+    key: &ApiKey,
+    endpoint: Option<String>,
+    body: &Uint8Array,
+) -> Result<Admitted, Problem> {
+    for _ in 0..OUTDATED_MAX {
+        let key_revision = check_key(visit, key).await?;
+        let (route, outgoing) = plan(visit, key, key_revision, endpoint.clone(), body).await?;
+        match org_client::reserve(visit, key, &route, outgoing.estimate, outgoing.stream).await? {
+            Asked::Admitted(reservation) => return Ok(Admitted { route, outgoing, reservation }),
+            Asked::Outdated => {}
+        }
+    }
+    Err(Problem::new(Code::ConfigUnavailable).retry_after_ms(1_000))
+}
+
+/// The body lies in Wasm memory only here, and while configuration is warm nothing is awaited meanwhile.
+async fn plan(
+    visit: &Visit,
+    key: &ApiKey,
+    key_revision: u64,
+    endpoint: Option<String>,
+    body: &Uint8Array,
+) -> Result<(Route, Outgoing), Problem> {
+    let bytes = body.to_vec();
+    let members = request::members(&bytes)?;
+    let model = request::asked_model(&members, endpoint)?;
+    let route = resolve::route(visit, key, key_revision, request::endpoint_name(&model)).await?;
+    let outgoing = request::compose(&members, route.config()?, route.target()?, &model)?;
+    Ok((route, outgoing))
+}
+
+fn give_back(visit: &Visit, reservation: Reservation, problem: Problem) -> Problem {
+    org_client::cancel(visit, reservation);
+    problem
+}
+
+async fn streamed(
+    visit: &Visit,
+    call: Call,
+    reservation: Reservation,
+    disguise: Disguise,
+    price: Option<Price>,
+    lease: &Lease,
+) -> Result<Response, Problem> {
+    let settings = &visit.settings;
+    let head = call.wait_head(settings.keep_alive_ms.min(settings.first_byte_timeout_ms)).await;
+    let refused = match head {
+        Head::Status(200) if call.is_event_stream() => None,
+        // Nothing yet: the status is committed now, so that comments can keep the connection alive.
+        Head::Silent if settings.keep_alive_ms < settings.first_byte_timeout_ms => None,
+        Head::Silent => Some(Code::UpstreamTimeout.into()),
+        Head::Unreachable => Some(Code::UpstreamUnreachable.into()),
+        Head::Status(200) => Some(not_as_asked("an event stream")),
+        Head::Status(status) => Some(call.refusal(status, &disguise, lease).await),
+    };
+    if let Some(problem) = refused {
+        call.abort();
+        return Err(give_back(visit, reservation, problem));
+    }
+    let limits = reservation.limits;
+    let body = Stream::new(visit.clone(), reservation, disguise, price).start(call)?;
+    let internal = |_| Problem::new(Code::Internal);
+    let headers = answer::event_stream_headers().map_err(internal)?;
+    answer::add_limits(&headers, &limits).map_err(internal)?;
+    Ok(Response::builder().with_headers(headers).stream(body))
+}
+
+fn not_as_asked(what: &str) -> Problem {
+    Problem::new(Code::UpstreamError)
+        .message(format!("The provider behind this endpoint did not answer with {what}."))
+}
+
+async fn whole(
+    visit: &Visit,
+    call: Call,
+    reservation: Reservation,
+    disguise: &Disguise,
+    price: Option<Price>,
+    lease: &Lease,
+) -> Result<Response, Problem> {
+    let settings = &visit.settings;
+    let refused = match call.wait_head(settings.first_byte_timeout_ms).await {
+        Head::Status(200) if !call.is_event_stream() => None,
+        Head::Silent => Some(Code::UpstreamTimeout.into()),
+        Head::Unreachable => Some(Code::UpstreamUnreachable.into()),
+        Head::Status(200) => Some(not_as_asked("JSON")),
+        Head::Status(status) => Some(call.refusal(status, disguise, lease).await),
+    };
+    if let Some(problem) = refused {
+        call.abort();
+        return Err(give_back(visit, reservation, problem));
+    }
+    let first_byte_ms = visit.elapsed_ms();
+    let left_ms = settings.request_total_max_ms.saturating_sub(first_byte_ms);
+    let answered = call.whole(lease, left_ms).await;
+    let shown = answered.and_then(|bytes| show(&bytes, disguise));
+    lease.release();
+    let (outcome, usage) = match &shown {
+        Ok((_, outcome, usage)) => (*outcome, *usage),
+        Err(_) => (Outcome::Failed, None),
+    };
+    let settle = stream::settlement(&reservation, outcome, usage, price, first_byte_ms);
+    let (env, limit_ms, limits) = (visit.env.clone(), settings.object_timeout_ms, reservation.limits);
+    visit.context.wait_until(async move {
+        org_client::settle(&env, limit_ms, &reservation, &settle).await;
+    });
+    let mut response = shown?.0;
+    answer::add_limits(response.headers_mut(), &limits).map_err(|_| Code::Internal)?;
+    Ok(response)
+}
+
+fn show(bytes: &Uint8Array, disguise: &Disguise) -> Result<(Response, Outcome, Option<Usage>), Problem> {
+    let text = bytes.to_vec();
+    let pieces = disguise.response(&text).map_err(|_| Code::UpstreamIncomplete)?;
+    let usage = Usage::read(&text);
+    let response = proxy::respond(bytes, &pieces, &[("content-type", "application/json")])?;
+    Ok((response, Usage::outcome(&text), usage))
+}
