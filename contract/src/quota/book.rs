@@ -125,7 +125,8 @@ pub struct Book {
 }
 
 impl Book {
-    /// A book from stored rows. `now_ms` is the latest time that the stored book had seen.
+    /// A book from stored rows. `now_ms` is a time that the stored book had seen; its clock starts there, or at
+    /// its youngest bucket if that is later, so that a clock which stepped back meanwhile moves no window back.
     pub fn load(
         now_ms: u64,
         meters: impl IntoIterator<Item = ((Subject, Window), Meter)>,
@@ -139,6 +140,9 @@ impl Book {
             tombstones: tombstones.into_iter().collect(),
             ..Self::default()
         };
+        let youngest_ms =
+            book.meters.iter().filter_map(|((_, window), meter)| meter.youngest_ms(*window)).max();
+        book.now_ms = book.now_ms.max(youngest_ms.unwrap_or(0));
         for subject in book.open.values().flat_map(|reservation| &reservation.subjects) {
             *book.running.entry(*subject).or_default() += 1;
         }

@@ -68,6 +68,11 @@ impl Meter {
         Some(0)
     }
 
+    /// When the youngest bucket began.
+    pub(super) fn youngest_ms(&self, window: Window) -> Option<u64> {
+        self.buckets.iter().map(|(bucket, _)| bucket.saturating_mul(window.bucket_ms())).max()
+    }
+
     /// Whether nothing is counted any more.
     pub(super) const fn is_empty(&self) -> bool {
         self.buckets.is_empty()
