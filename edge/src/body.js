@@ -27,8 +27,9 @@ export class Lease {
   /** Grows the share to `bytes`; false when the budget does not allow it. */
   grow(bytes) {
     const nowMs = Date.now();
-    const mine = leases.get(this.id)?.bytes ?? 0;
-    if (held(nowMs) - mine + bytes > this.budgetBytes) return false;
+    // In this order: a share of our own that has run out is not in the sum, so it must not be taken off it.
+    const othersBytes = held(nowMs) - (leases.get(this.id)?.bytes ?? 0);
+    if (othersBytes + bytes > this.budgetBytes) return false;
     leases.set(this.id, { bytes, expiresMs: nowMs + this.lifeMs });
     return true;
   }

@@ -8,6 +8,8 @@ const CR = 13;
 const KEEP_ALIVE = new TextEncoder().encode(': keep-alive\n\n');
 const EVENT_FIELD = new TextEncoder().encode('event:');
 const BOM = [0xef, 0xbb, 0xbf];
+/** Longer than Rust tries to settle (three times 2 s in each of two objects): past it, Rust has died. */
+const SETTLE_MAX_MS = 15_000;
 
 /** Events that carry the whole response object, or an error: they are shown to `rewrite`. All others pass. */
 const REWRITTEN = new Set([
@@ -132,7 +134,7 @@ export class Splitter {
       start = end;
     }
     if (run < start) pieces.push({ pass: bytes.subarray(run, start) });
-    this.rest = start === 0 && bytes === chunk ? chunk : bytes.slice(start);
+    this.rest = start === 0 ? bytes : bytes.slice(start);
     if (this.rest.length > this.maxEventBytes) throw new Error('event too large');
     return pieces;
   }
@@ -209,7 +211,8 @@ class Pump {
     for (const { pass, show } of pieces) {
       if (this.stopped) return;
       if (pass) {
-        this.lastPassed = pass;
+        // A line feed alone is the rest of the event before it.
+        if (pass.length > 1) this.lastPassed = pass;
         await this.write(pass);
         continue;
       }
@@ -253,10 +256,20 @@ class Pump {
     if (this.hooks.rewrite(event).whole) await this.deliver([{ show: event }]);
   }
 
+  /** Whatever becomes of it, the stream goes on to its end: what is not settled is settled by the reservation's. */
   async settle(how) {
     if (this.settled) return;
     this.settled = true;
-    await this.hooks.settle(how, this.firstByteMs);
+    let timer;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, SETTLE_MAX_MS);
+    });
+    try {
+      await Promise.race([this.hooks.settle(how, this.firstByteMs), late]);
+    } catch {
+      // Rust has died.
+    }
+    clearTimeout(timer);
   }
 
   async run() {
@@ -281,7 +294,7 @@ class Pump {
       if (!this.terminal && !gone) await this.write(this.failure(this.stopped ?? 'ended'));
       await this.writer.close();
     } catch {
-      // The caller has left; the reservation ends by itself if it could not be settled.
+      // The caller has left.
     }
   }
 

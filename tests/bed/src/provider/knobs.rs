@@ -1,0 +1,152 @@
+//! What the provider can do wrong, one call at a time: the provider's side of the fault table.
+//!
+//! A call carries its knobs in the body field `x_fake`, which a gateway must pass through untouched. What a call
+//! does not say, its model's knobs say, then the provider's own. Invariant: a knob that does not exist is an error.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Faults and manners of one answer. `None` is the good behaviour of a real provider.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Knobs {
+    /// Wait this long before the status line.
+    pub delay_headers_ms: Option<u64>,
+    /// End the connection before any byte.
+    pub refuse: Option<Refusal>,
+    /// Answer with this status and OpenAI's error envelope.
+    pub status: Option<u16>,
+    /// `retry-after` of an error answer, in whatever form.
+    pub retry_after: Option<String>,
+    /// Answer 307 with this `location`; `""` is the cloud's metadata address.
+    pub redirect: Option<String>,
+    /// Hold the call before the status line until [`super::Provider::release`].
+    pub wait_for_release: Option<bool>,
+    /// Hold the stream after so many events until [`super::Provider::release`].
+    pub hold_after_events: Option<u32>,
+    /// Reset the connection after so many events (half a body, when the call does not stream).
+    pub reset_after_events: Option<u32>,
+    /// End the body cleanly after so many events (half a body, when the call does not stream).
+    pub truncate_after_events: Option<u32>,
+    /// Say nothing more after so many whole events, connection open.
+    pub silent_after_events: Option<u32>,
+    /// Say nothing more in the middle of the event after so many.
+    pub silent_mid_line: Option<u32>,
+    /// Write in pieces of so many bytes, each a chunk of the transfer encoding.
+    pub chunk_bytes: Option<usize>,
+    /// Wait so long after every event.
+    pub delay_event_ms: Option<u64>,
+    /// How lines end.
+    pub eol: Option<Eol>,
+    /// Begin with a byte order mark.
+    pub bom: Option<bool>,
+    /// Put comment lines between events, and inside them.
+    pub comments: Option<bool>,
+    /// Put lines of no known field between events, and inside them.
+    pub non_event_lines: Option<bool>,
+    /// Leave the `event:` lines away.
+    pub drop_event_lines: Option<bool>,
+    /// End without the blank line that closes the last event.
+    pub no_final_blank_line: Option<bool>,
+    /// End with `data: [DONE]`.
+    pub done_marker: Option<bool>,
+    /// Compress, although identity was asked for.
+    pub gzip: Option<bool>,
+    /// Answer 200 with a body that is no JSON (in a stream: in the first delta's data).
+    pub invalid_json: Option<bool>,
+    /// The text of the answer, split at word boundaries into deltas.
+    pub text: Option<String>,
+    /// The number of words, and so of deltas, when `text` is not given.
+    pub words: Option<u32>,
+    /// How the answer ends.
+    pub terminal: Option<Terminal>,
+    /// The usage to report instead of what was counted.
+    pub usage: Option<Tokens>,
+    /// Whether the response object repeats the request's instructions, as OpenAI's does. On unless `false`.
+    pub echo_instructions: Option<bool>,
+}
+
+/// How a connection is ended before any byte of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// With FIN.
+    Close,
+    /// With RST.
+    Reset,
+}
+
+/// How lines of an event stream end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Eol {
+    /// `\n`.
+    #[default]
+    Lf,
+    /// `\r\n`.
+    Crlf,
+    /// `\r`.
+    Cr,
+}
+
+/// The last event of a stream, and the status of the response object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Terminal {
+    /// `response.completed`.
+    #[default]
+    Completed,
+    /// `response.incomplete`, for `max_output_tokens`.
+    Incomplete,
+    /// `error`, then `response.failed`.
+    Failed,
+}
+
+/// Token counts to report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tokens {
+    /// Of the request.
+    pub input_tokens: u64,
+    /// Of the answer.
+    pub output_tokens: u64,
+}
+
+impl Knobs {
+    /// These knobs, and below them, for what they do not say, `base`.
+    pub(super) fn over(&self, base: &Self) -> Self {
+        let mut merged = base.to_map();
+        merged.extend(self.to_map());
+        // Both maps came from knobs, so their union is knobs.
+        serde_json::from_value(Value::Object(merged)).unwrap_or_default()
+    }
+
+    fn to_map(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(map)) => map.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+            _ => Map::new(),
+        }
+    }
+
+    pub(super) fn on(knob: Option<bool>) -> bool {
+        knob.unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Eol, Knobs};
+
+    #[test]
+    fn a_call_says_more_than_its_model_and_a_model_more_than_the_provider() {
+        let base = Knobs { words: Some(3), eol: Some(Eol::Cr), ..Knobs::default() };
+        let call = Knobs { words: Some(7), gzip: Some(true), ..Knobs::default() };
+        let both = call.over(&base);
+        assert_eq!((both.words, both.eol, both.gzip), (Some(7), Some(Eol::Cr), Some(true)));
+    }
+
+    #[test]
+    fn a_knob_that_does_not_exist_is_refused() {
+        assert!(serde_json::from_str::<Knobs>(r#"{"wrods": 3}"#).is_err());
+    }
+}

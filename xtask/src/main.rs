@@ -1,0 +1,54 @@
+//! Development commands: `cargo xtask up | test | worker | doctor`.
+//!
+//! Invariant: everything a command needs comes from cargo, npm or pip, at versions that this repository pins.
+
+mod doctor;
+mod npm;
+mod python;
+mod run;
+mod steps;
+mod test;
+mod up;
+mod worker;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Development commands of Alpha Gate.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build and start everything on this machine, with a demo endpoint, until Ctrl-C
+    Up(up::Arguments),
+    /// Run the whole test suite
+    Test(test::Arguments),
+    /// Build the Worker into target/worker
+    Worker(worker::Arguments),
+    /// Say what is missing on this machine, and how to get it
+    Doctor,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Up(arguments) => up::run(arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Worker(arguments) => worker::run(&arguments),
+        Command::Doctor => doctor::run(),
+    };
+    finish(done)
+}
+
+fn finish(done: Result<ExitCode>) -> ExitCode {
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,32 @@
+//! A Python of our own in target/py, with the OpenAI SDK that the tests use.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use alphagate_bed::places;
+use anyhow::{Context, Result};
+
+use crate::run;
+
+/// The version under test, pinned as the npm packages are.
+const REQUIREMENT: &str = "openai==3.51.0";
+/// Says what was installed, so that a second run does nothing.
+const STAMP: &str = "installed.txt";
+
+/// The interpreter of the environment, made if it is not there.
+pub(crate) fn prepare() -> Result<PathBuf> {
+    let home = places::workspace()?.join("target/py");
+    let python = home.join("bin/python");
+    let stamp = home.join(STAMP);
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == REQUIREMENT) {
+        return Ok(python);
+    }
+    run::quietly(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home))
+        .context("python3 with its venv module is needed (Debian: apt install python3-venv)")?;
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", REQUIREMENT]);
+    run::quietly(&mut pip)?;
+    fs::write(stamp, REQUIREMENT)?;
+    Ok(python)
+}

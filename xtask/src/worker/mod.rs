@@ -1,0 +1,85 @@
+//! Builds the Worker: cargo, wasm-bindgen as a library, esbuild and wasm-opt from npm. Nothing is downloaded.
+//!
+//! Invariant: target/worker is either empty or one whole build, and its digest says of which inputs.
+
+mod bindgen;
+mod bundle;
+mod digest;
+mod wasm;
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use alphagate_bed::places;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::npm;
+
+pub(crate) use wasm::has_target;
+
+/// The two files that wrangler.toml and the bed look for.
+pub(crate) const ENTRY: &str = "index.js";
+pub(crate) const WASM: &str = "index_bg.wasm";
+/// A cold start compiles every byte. Cloudflare allows 3 MB on free plans; we allow ourselves less than that.
+const GZIPPED_MAX_BYTES: usize = 400_000;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Build even if nothing has changed
+    #[arg(long)]
+    force: bool,
+}
+
+/// The command `worker`.
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    npm::install()?;
+    println!("{}", build(arguments.force)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds it unless it is there, and says how big it is.
+pub(crate) fn build(force: bool) -> Result<String> {
+    let out = places::worker()?;
+    let wasm = wasm::compile()?;
+    let digest = digest::of_inputs(&wasm)?;
+    if force || !digest::matches(&out, &digest) {
+        if out.exists() {
+            fs::remove_dir_all(&out)?;
+        }
+        let draft = out.with_extension("draft");
+        if draft.exists() {
+            fs::remove_dir_all(&draft)?;
+        }
+        bindgen::generate(&wasm, &draft)?;
+        bundle::bundle(&draft)?;
+        wasm::optimise(&draft)?;
+        digest::write(&draft, &digest)?;
+        fs::rename(&draft, &out)?;
+    }
+    check_size(&out)
+}
+
+fn check_size(out: &Path) -> Result<String> {
+    let (mut raw, mut gzipped) = (0, 0);
+    for name in [ENTRY, WASM] {
+        let bytes = fs::read(out.join(name)).with_context(|| format!("the build made no {name}"))?;
+        raw += bytes.len();
+        gzipped += gzipped_bytes(&bytes)?;
+    }
+    let report = format!("Worker: {} kB, {} kB gzipped", raw / 1_000, gzipped / 1_000);
+    if gzipped > GZIPPED_MAX_BYTES {
+        bail!("{report}: more than the {} kB that a cold start is allowed", GZIPPED_MAX_BYTES / 1_000);
+    }
+    Ok(report)
+}
+
+fn gzipped_bytes(bytes: &[u8]) -> Result<usize> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes)?;
+    Ok(encoder.finish()?.len())
+}
