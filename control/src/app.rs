@@ -1,0 +1,87 @@
+//! The state that every handler gets: settings, platform, database, vault, and the way to the edge.
+
+use crate::{
+    outbox::{Courier, EdgeClient, Inbox},
+    platform::Platform,
+    settings::Settings,
+    store,
+    tenant::Tenants,
+    upstream::Rules,
+    vault::Vault,
+};
+use sqlx::PgPool;
+use std::sync::Arc;
+
+/// The state of the program; cloning it is cheap.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    platform: Arc<dyn Platform>,
+    tenants: Tenants,
+    system: PgPool,
+    vault: Vault,
+    courier: Courier,
+    edge: EdgeClient,
+}
+
+impl App {
+    /// Builds the state. Nothing is dialled yet.
+    ///
+    /// # Errors
+    /// When a database URL cannot be read, or no HTTP client can be made.
+    pub fn new(settings: Settings, platform: Arc<dyn Platform>) -> anyhow::Result<(Self, Inbox)> {
+        let (courier, inbox) = Courier::new(settings.push_wait);
+        let inner = Inner {
+            tenants: Tenants::new(store::pool(&settings, &settings.database_url)?),
+            system: store::pool(&settings, &settings.system_database_url)?,
+            vault: Vault::new(settings.vault_ring.clone()),
+            edge: EdgeClient::new(&settings)?,
+            courier,
+            platform,
+            settings,
+        };
+        Ok((Self(Arc::new(inner)), inbox))
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(crate) fn platform(&self) -> &dyn Platform {
+        &*self.0.platform
+    }
+
+    /// Opens transactions of one org.
+    pub(crate) fn tenants(&self) -> &Tenants {
+        &self.0.tenants
+    }
+
+    /// The pool of the system role, for work that crosses orgs.
+    pub(crate) fn system(&self) -> &PgPool {
+        &self.0.system
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    pub(crate) fn courier(&self) -> &Courier {
+        &self.0.courier
+    }
+
+    pub(crate) fn edge(&self) -> &EdgeClient {
+        &self.0.edge
+    }
+
+    /// Which upstreams versions and credentials may name.
+    pub(crate) fn upstreams(&self) -> Rules {
+        Rules { allow_private: self.settings().allow_private_upstreams }
+    }
+
+    /// A new id, by any id type's `new`.
+    pub(crate) fn new_id<T>(&self, make: impl FnOnce(u64, [u8; 10]) -> T) -> T {
+        make(self.platform().now_ms(), self.platform().bytes())
+    }
+}

@@ -1,0 +1,130 @@
+//! A change of an org's state, from its first row to the edge.
+//!
+//! One transaction holds the rows, the records, the outbox and the kept answer; after it the edge is told at once, and
+//! the answer says whether it has `accepted` (the change holds for every request from now on) or is `pending` (the
+//! outbox goes on until it has).
+
+use crate::{
+    app::App,
+    error::{Answer, Error},
+    idempotency::{self, Claim, Once},
+    principal::Admin,
+    tenant::TenantTx,
+};
+use alphagate_contract::id::OrgId;
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use sqlx::PgConnection;
+
+/// How long an isolate of the edge may answer from Workers KV's copy of a pointer before it sees a new one.
+const EDGE_COPY_MAX_S: u64 = 60;
+
+/// A change that has begun.
+pub(crate) struct Change {
+    app: App,
+    tx: TenantTx,
+    once: Option<String>,
+}
+
+/// What [`Change::begin`] found.
+pub(crate) enum Begun {
+    /// The work is to be done.
+    Fresh(Change),
+    /// The same request was served before; this is its answer.
+    Done(Response),
+}
+
+/// What the edge's acceptance means to the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Effect {
+    /// `edge`.
+    Plain,
+    /// `edge`, and `visible` with the particulars.
+    Published,
+    /// `edge`, and `enforced`.
+    Revoked,
+}
+
+/// An answer before the edge has been asked.
+#[derive(Serialize, Deserialize)]
+struct Draft {
+    status: u16,
+    effect: Effect,
+    body: Map<String, Value>,
+}
+
+impl Change {
+    /// Begins a change; a repeated request gets its first answer.
+    pub(crate) async fn begin(app: &App, admin: &Admin, once: Once) -> Answer<Begun> {
+        let mut tx = app.tenants().begin(admin.org).await?;
+        match idempotency::claim(app, &mut tx, admin.org, once).await? {
+            Claim::Fresh(once) => Ok(Begun::Fresh(Self { app: app.clone(), tx, once })),
+            Claim::Done(kept) => {
+                drop(tx);
+                let draft: Draft = serde_json::from_slice(&kept).map_err(Error::internal)?;
+                Ok(Begun::Done(draft.respond(app, admin.org).await))
+            }
+        }
+    }
+
+    /// Begins a change that may be asked for any number of times.
+    pub(crate) async fn begin_repeatable(app: &App, admin: &Admin) -> Answer<Self> {
+        Ok(Self { app: app.clone(), tx: app.tenants().begin(admin.org).await?, once: None })
+    }
+
+    /// The transaction.
+    pub(crate) fn db(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+
+    /// Makes the change durable, tells the edge, and answers.
+    pub(crate) async fn finish(
+        mut self,
+        status: StatusCode,
+        effect: Effect,
+        body: &impl Serialize,
+    ) -> Answer {
+        let Ok(Value::Object(body)) = serde_json::to_value(body) else {
+            return Err(Error::internal("an answer is an object"));
+        };
+        let org = self.tx.org();
+        let draft = Draft { status: status.as_u16(), effect, body };
+        if let Some(key) = &self.once {
+            let text = serde_json::to_vec(&draft).map_err(Error::internal)?;
+            idempotency::keep(&self.app, &mut self.tx, org, key, &text).await?;
+        }
+        self.tx.commit().await?;
+        Ok(draft.respond(&self.app, org).await)
+    }
+}
+
+impl Draft {
+    async fn respond(mut self, app: &App, org: OrgId) -> Response {
+        let accepted = app.courier().deliver(org).await;
+        mark(&mut self.body, self.effect, accepted);
+        (StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK), Json(self.body)).into_response()
+    }
+}
+
+/// Writes into an answer what the edge has said.
+pub(crate) fn mark(body: &mut Map<String, Value>, effect: Effect, accepted: bool) {
+    body.insert("edge".into(), if accepted { "accepted" } else { "pending" }.into());
+    match effect {
+        Effect::Plain => {}
+        Effect::Revoked => {
+            body.insert("enforced".into(), accepted.into());
+        }
+        Effect::Published => {
+            let everywhere = accepted.then_some(EDGE_COPY_MAX_S);
+            body.insert(
+                "visible".into(),
+                json!({"edge_accepted": accepted, "everywhere_within_s": everywhere}),
+            );
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! `POST /v1/credentials`: a provider's secret, and the one origin that it is for.
+
+use super::{Credential, Row, SecretText, lock_away, write_record};
+use crate::{
+    app::App,
+    body::Body,
+    change::{Begun, Change, Effect},
+    error::Answer,
+    principal::Admin,
+    text::Label,
+    upstream,
+};
+use alphagate_contract::id::CredentialId;
+use axum::{extract::State, http::StatusCode};
+use serde::Deserialize;
+
+/// The request.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewCredential {
+    name: Label,
+    origin: String,
+    secret: SecretText,
+}
+
+pub(crate) async fn create(admin: Admin, State(app): State<App>, body: Body<NewCredential>) -> Answer {
+    let new = body.value;
+    upstream::field("origin", app.upstreams().check_origin(&new.origin))?;
+    let mut change = match Change::begin(&app, &admin, body.once).await? {
+        Begun::Fresh(change) => change,
+        Begun::Done(answer) => return Ok(answer),
+    };
+    let id = app.new_id(CredentialId::new);
+    let row: Row = sqlx::query_as(
+        "INSERT INTO credentials (org_id, id, name, origin, secret, vault_kid, seal_kid)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         RETURNING id, name, origin, created_at, rotated_at",
+    )
+    .bind(admin.org.uuid())
+    .bind(id.uuid())
+    .bind(new.name.as_str())
+    .bind(&new.origin)
+    .bind(lock_away(&app, admin.org, id, &new.secret.0)?)
+    .bind(app.vault().kid())
+    .bind(&app.settings().seal_public_keys.kid)
+    .fetch_one(change.db())
+    .await?;
+    write_record(&app, change.db(), admin.org, id, &new.origin, &new.secret.0).await?;
+    change.finish(StatusCode::CREATED, Effect::Plain, &Credential::from(row)).await
+}

@@ -1,0 +1,31 @@
+//! `DELETE /v1/credentials/{id}`: refused by foreign keys while a version or an install uses it.
+
+use crate::{
+    app::App,
+    change::{Change, Effect},
+    error::Answer,
+    params::Id,
+    principal::Admin,
+    records,
+};
+use alphagate_contract::{
+    id::CredentialId,
+    problem::Code,
+    record::{RecordKey, RecordValue},
+};
+use axum::{extract::State, http::StatusCode};
+use serde_json::json;
+
+pub(crate) async fn delete(admin: Admin, State(app): State<App>, Id(id): Id<CredentialId>) -> Answer {
+    let mut change = Change::begin_repeatable(&app, &admin).await?;
+    let deleted = sqlx::query("DELETE FROM credentials WHERE org_id = $1 AND id = $2")
+        .bind(admin.org.uuid())
+        .bind(id.uuid())
+        .execute(change.db())
+        .await?;
+    if deleted.rows_affected() == 0 {
+        return Err(Code::NotFound.into());
+    }
+    records::put(change.db(), admin.org, RecordKey::Credential(id), &RecordValue::Gone).await?;
+    change.finish(StatusCode::OK, Effect::Plain, &json!({"id": id, "deleted": true})).await
+}

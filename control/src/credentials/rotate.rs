@@ -1,0 +1,48 @@
+//! `PUT /v1/credentials/{id}/secret`: another secret for the same origin; versions and installs go on with it.
+
+use super::{SecretText, lock_away, read, write_record};
+use crate::{
+    app::App,
+    body::Body,
+    change::{Change, Effect},
+    error::Answer,
+    params::Id,
+    principal::Admin,
+};
+use alphagate_contract::{id::CredentialId, problem::Code};
+use axum::{extract::State, http::StatusCode};
+use serde::Deserialize;
+
+/// The request.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewSecret {
+    secret: SecretText,
+}
+
+pub(crate) async fn rotate(
+    admin: Admin,
+    State(app): State<App>,
+    Id(id): Id<CredentialId>,
+    body: Body<NewSecret>,
+) -> Answer {
+    let secret = &body.value.secret.0;
+    let mut change = Change::begin_repeatable(&app, &admin).await?;
+    let changed = sqlx::query(
+        "UPDATE credentials SET secret = $3, vault_kid = $4, seal_kid = $5, rotated_at = now()
+         WHERE org_id = $1 AND id = $2",
+    )
+    .bind(admin.org.uuid())
+    .bind(id.uuid())
+    .bind(lock_away(&app, admin.org, id, secret)?)
+    .bind(app.vault().kid())
+    .bind(&app.settings().seal_public_keys.kid)
+    .execute(change.db())
+    .await?;
+    if changed.rows_affected() == 0 {
+        return Err(Code::NotFound.into());
+    }
+    let credential = read::find(change.db(), admin.org, id).await?;
+    write_record(&app, change.db(), admin.org, id, &credential.origin, secret).await?;
+    change.finish(StatusCode::OK, Effect::Plain, &credential).await
+}

@@ -1,0 +1,62 @@
+//! `PATCH /v1/endpoints/{id}`: description, visibility, terms. Made private, it takes no new installs; those that exist
+//! go on.
+
+use super::{Terms, Visibility, columns, lock, read};
+use crate::{
+    app::App,
+    body::{Body, word},
+    change::{Change, Effect},
+    error::Answer,
+    orgs,
+    params::Id,
+    principal::Admin,
+    text::Description,
+};
+use alphagate_contract::id::EndpointId;
+use axum::{extract::State, http::StatusCode};
+use serde::Deserialize;
+use sqlx::types::Json;
+
+/// The request; what is not named stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EndpointChange {
+    description: Option<Description>,
+    visibility: Option<Visibility>,
+    installs: Option<Terms>,
+}
+
+pub(crate) async fn change(
+    admin: Admin,
+    State(app): State<App>,
+    Id(id): Id<EndpointId>,
+    body: Body<EndpointChange>,
+) -> Answer {
+    let wanted = body.value;
+    if let Some(terms) = &wanted.installs {
+        terms.check()?;
+    }
+    let mut change = Change::begin_repeatable(&app, &admin).await?;
+    lock(change.db(), admin.org, id).await?.not_withdrawn()?;
+    let (payer, paid) = wanted.installs.as_ref().map(columns).unzip();
+    sqlx::query(
+        "UPDATE endpoints SET description = coalesce($3, description), visibility = coalesce($4, visibility),
+            payer = coalesce($5, payer), limits = coalesce($6, limits),
+            publisher_paid = publisher_paid OR coalesce($7, false)
+         WHERE org_id = $1 AND id = $2",
+    )
+    .bind(admin.org.uuid())
+    .bind(id.uuid())
+    .bind(wanted.description.as_ref().map(Description::as_str))
+    .bind(wanted.visibility.map(word))
+    .bind(payer)
+    .bind(wanted.installs.as_ref().map(|terms| Json(&terms.limits)))
+    .bind(paid)
+    .execute(change.db())
+    .await?;
+    if wanted.installs.is_some() {
+        orgs::write_record(change.db(), admin.org).await?;
+    }
+    let endpoint = read::find(change.db(), admin.org, id).await?;
+    change.finish(StatusCode::OK, Effect::Plain, &endpoint).await
+}

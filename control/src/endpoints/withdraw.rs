@@ -1,0 +1,31 @@
+//! `POST /v1/endpoints/{id}/withdraw`: from now on it serves nobody, pinned installs included. There is no way back.
+
+use super::{lock, read, write_live_record};
+use crate::{
+    app::App,
+    change::{Change, Effect},
+    error::Answer,
+    orgs,
+    params::Id,
+    principal::Admin,
+    versions,
+};
+use alphagate_contract::id::EndpointId;
+use axum::{extract::State, http::StatusCode};
+
+pub(crate) async fn withdraw(admin: Admin, State(app): State<App>, Id(id): Id<EndpointId>) -> Answer {
+    let mut change = Change::begin_repeatable(&app, &admin).await?;
+    let endpoint = lock(change.db(), admin.org, id).await?;
+    if endpoint.withdrawn_at.is_none() {
+        sqlx::query("UPDATE endpoints SET withdrawn_at = now() WHERE org_id = $1 AND id = $2")
+            .bind(admin.org.uuid())
+            .bind(id.uuid())
+            .execute(change.db())
+            .await?;
+        write_live_record(change.db(), admin.org, id).await?;
+        versions::release_credentials(change.db(), admin.org, id).await?;
+        orgs::write_record(change.db(), admin.org).await?;
+    }
+    let endpoint = read::find(change.db(), admin.org, id).await?;
+    change.finish(StatusCode::OK, Effect::Plain, &endpoint).await
+}

@@ -1,0 +1,26 @@
+//! What has to be done now and then: partitions ahead of time, old answers, expired keys, secrets under older keys.
+//!
+//! Every task may run on several replicas at once and may be cut short: the next round makes good.
+
+use crate::{app::App, credentials, error::Error, idempotency, keys, usage};
+
+/// Runs for ever; the first round at once.
+pub(crate) async fn run(app: App) {
+    loop {
+        if let Err(error) = round(&app).await {
+            tracing::warn!(%error, "housekeeping goes on in the next round");
+        }
+        tokio::time::sleep(app.settings().housekeeping).await;
+    }
+}
+
+async fn round(app: &App) -> Result<(), Error> {
+    let mut system = app.system().acquire().await?;
+    let partitions = usage::make_partitions(&mut system).await?;
+    let answers = idempotency::forget_expired(&mut system).await?;
+    drop(system);
+    let keys = keys::forget_expired(app).await?;
+    let credentials = credentials::reseal_outdated(app).await?;
+    tracing::debug!(partitions, answers, keys, credentials, "housekeeping done");
+    Ok(())
+}

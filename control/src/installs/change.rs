@@ -1,0 +1,48 @@
+//! `PATCH /v1/installs/{id}`: pin to a version that was once live, or follow what is live (`null`).
+
+use super::{check_version, read, write_record};
+use crate::{
+    app::App,
+    body::{Body, present},
+    change::{Change, Effect},
+    endpoints::offer_of,
+    error::{Answer, Error},
+    params::Id,
+    principal::Admin,
+};
+use alphagate_contract::id::InstallId;
+use axum::{extract::State, http::StatusCode};
+use serde::Deserialize;
+
+/// The request.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct InstallChange {
+    #[serde(deserialize_with = "present")]
+    version: Option<u32>,
+}
+
+pub(crate) async fn change(
+    admin: Admin,
+    State(app): State<App>,
+    Id(id): Id<InstallId>,
+    body: Body<InstallChange>,
+) -> Answer {
+    let pinned = body.value.version;
+    let mut change = Change::begin_repeatable(&app, &admin).await?;
+    let mut install = read::lock(change.db(), admin.org, id).await?;
+    let mut system = app.system().acquire().await?;
+    let offer = offer_of(&mut system, install.publisher, install.endpoint).await?;
+    drop(system);
+    let offer = offer.ok_or_else(|| Error::conflict("The endpoint of this install is withdrawn."))?;
+    check_version(&app, change.db(), admin.org, &offer, pinned, install.payer, install.credential).await?;
+    sqlx::query("UPDATE installs SET pinned = $3 WHERE org_id = $1 AND id = $2")
+        .bind(admin.org.uuid())
+        .bind(id.uuid())
+        .bind(pinned.map(i32::try_from).transpose().map_err(Error::internal)?)
+        .execute(change.db())
+        .await?;
+    install.version = pinned;
+    write_record(change.db(), admin.org, &install).await?;
+    change.finish(StatusCode::OK, Effect::Plain, &install).await
+}

@@ -1,0 +1,32 @@
+//! `DELETE /v1/installs/{id}`: the name is free again, and stands for nothing at the edge.
+
+use super::read;
+use crate::{
+    app::App,
+    change::{Change, Effect},
+    error::Answer,
+    names,
+    params::Id,
+    principal::Admin,
+    records,
+};
+use alphagate_contract::{
+    id::InstallId,
+    record::{RecordKey, RecordValue},
+};
+use axum::{extract::State, http::StatusCode};
+use serde_json::json;
+
+pub(crate) async fn delete(admin: Admin, State(app): State<App>, Id(id): Id<InstallId>) -> Answer {
+    let mut change = Change::begin_repeatable(&app, &admin).await?;
+    let install = read::lock(change.db(), admin.org, id).await?;
+    sqlx::query("DELETE FROM installs WHERE org_id = $1 AND id = $2")
+        .bind(admin.org.uuid())
+        .bind(id.uuid())
+        .execute(change.db())
+        .await?;
+    let key = RecordKey::Name(admin.org, install.name.clone());
+    records::put(change.db(), admin.org, key, &RecordValue::Gone).await?;
+    names::release(change.db(), admin.org, &install.name).await?;
+    change.finish(StatusCode::OK, Effect::Plain, &json!({"id": id, "deleted": true})).await
+}

@@ -1,0 +1,227 @@
+//! API keys: made, listed, rotated, revoked, and recognised.
+//!
+//! The database keeps a digest; the text is shown once, in the answer that makes the key. A revoked key never works
+//! again: its record is gone, and its row says since when.
+
+mod create;
+mod expire;
+mod read;
+mod revoke;
+mod rotate;
+
+pub(crate) use create::create;
+pub(crate) use expire::forget_expired;
+pub(crate) use read::{get, list};
+pub(crate) use revoke::revoke;
+pub(crate) use rotate::rotate;
+
+use crate::{
+    app::App,
+    body::{from_word, word},
+    error::Error,
+    records,
+    text::Label,
+};
+use alphagate_contract::{
+    id::{KeyId, OrgId},
+    key::{ApiKey, Digest, Mode},
+    record::{KeyRecord, RecordKey, RecordValue},
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use std::collections::HashSet;
+use uuid::Uuid;
+
+/// What a key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scope {
+    /// Call endpoints at the edge.
+    Call,
+    /// Everything under `/v1` here.
+    Admin,
+}
+
+/// What a new key is to be.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewKey {
+    pub(crate) name: Label,
+    pub(crate) scopes: Vec<Scope>,
+    #[serde(default = "live")]
+    pub(crate) mode: Mode,
+    #[serde(default)]
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+}
+
+const fn live() -> Mode {
+    Mode::Live
+}
+
+/// A key as admins read it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Key {
+    id: KeyId,
+    name: String,
+    mode: Mode,
+    scopes: Vec<Scope>,
+    created_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+    revoked_at: Option<DateTime<Utc>>,
+    last_used_at: Option<DateTime<Utc>>,
+    replaced_by: Option<KeyId>,
+}
+
+/// A key in the answer that makes it.
+#[derive(Serialize)]
+pub(crate) struct Minted {
+    #[serde(flatten)]
+    key: Key,
+    secret: String,
+}
+
+impl Minted {
+    const fn id(&self) -> KeyId {
+        self.key.id
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    name: String,
+    mode: String,
+    scopes: Vec<String>,
+    created_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+    revoked_at: Option<DateTime<Utc>>,
+    last_used_at: Option<DateTime<Utc>>,
+    replaced_by: Option<Uuid>,
+}
+
+impl TryFrom<Row> for Key {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self, Error> {
+        Ok(Self {
+            id: KeyId::from_uuid(row.id),
+            name: row.name,
+            mode: from_word(&row.mode)?,
+            scopes: row.scopes.iter().map(|scope| from_word(scope)).collect::<Result<_, _>>()?,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            revoked_at: row.revoked_at,
+            last_used_at: row.last_used_at,
+            replaced_by: row.replaced_by.map(KeyId::from_uuid),
+        })
+    }
+}
+
+/// Makes a key of `org`, and its record.
+pub(crate) async fn mint(
+    app: &App,
+    db: &mut PgConnection,
+    org: OrgId,
+    new: &NewKey,
+) -> Result<Minted, Error> {
+    let scopes: HashSet<Scope> = new.scopes.iter().copied().collect();
+    if scopes.is_empty() || scopes.len() != new.scopes.len() {
+        return Err(Error::field("scopes", "must name `call`, `admin` or both, each once"));
+    }
+    let id = app.new_id(KeyId::new);
+    let key = ApiKey::mint(&app.settings().key_ring, new.mode, org, id, app.platform().bytes());
+    let row: Row = sqlx::query_as(
+        "INSERT INTO keys (org_id, id, name, mode, scopes, digest, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         RETURNING id, name, mode, scopes, created_at, expires_at, revoked_at, last_used_at, replaced_by",
+    )
+    .bind(org.uuid())
+    .bind(id.uuid())
+    .bind(new.name.as_str())
+    .bind(word(new.mode))
+    .bind(new.scopes.iter().map(word).collect::<Vec<_>>())
+    .bind(key.digest().bytes())
+    .bind(new.expires_at)
+    .fetch_one(&mut *db)
+    .await?;
+    write_record(db, org, id).await?;
+    Ok(Minted { key: row.try_into()?, secret: key.text().reveal().clone() })
+}
+
+/// Writes the key's record anew, from what is true under its lock.
+async fn write_record(db: &mut PgConnection, org: OrgId, id: KeyId) -> Result<(), Error> {
+    let slot = records::lock(db, org, RecordKey::Key(id)).await?;
+    let (gone, digest, call, expires_at): (bool, Vec<u8>, bool, Option<DateTime<Utc>>) = sqlx::query_as(
+        "SELECT gone, digest, 'call' = ANY(scopes), expires_at FROM keys WHERE org_id = $1 AND id = $2",
+    )
+    .bind(org.uuid())
+    .bind(id.uuid())
+    .fetch_one(&mut *db)
+    .await?;
+    if gone {
+        return slot.put(db, &RecordValue::Gone).await;
+    }
+    let expires_at_ms = expires_at.map(|at| u64::try_from(at.timestamp_millis()).unwrap_or(0));
+    let record = KeyRecord { org, digest: read_digest(digest)?, call, expires_at_ms };
+    slot.put(db, &RecordValue::Key(record)).await
+}
+
+fn read_digest(bytes: Vec<u8>) -> Result<Digest, Error> {
+    let bytes = bytes.try_into().map_err(|_| Error::internal("a digest has 32 bytes"))?;
+    Ok(Digest::from_bytes(bytes))
+}
+
+/// The scopes of a key, if it is what it says, and neither revoked nor expired by the database's clock.
+pub(crate) async fn authenticate(
+    system: &mut PgConnection,
+    key: &ApiKey,
+) -> Result<Option<Vec<Scope>>, Error> {
+    let found: Option<(Vec<u8>, Vec<String>)> = sqlx::query_as(
+        "SELECT digest, scopes FROM keys
+         WHERE org_id = $1 AND id = $2 AND revoked_at IS NULL AND coalesce(expires_at > now(), true)",
+    )
+    .bind(key.org.uuid())
+    .bind(key.id.uuid())
+    .fetch_optional(system)
+    .await?;
+    let Some((digest, scopes)) = found else { return Ok(None) };
+    if read_digest(digest)? != key.digest() {
+        return Ok(None);
+    }
+    scopes.iter().map(|scope| from_word(scope)).collect::<Result<_, _>>().map(Some)
+}
+
+/// Which of these keys the org does not have.
+pub(crate) async fn unknown(
+    db: &mut PgConnection,
+    org: OrgId,
+    ids: &[KeyId],
+) -> Result<HashSet<KeyId>, Error> {
+    let known: Vec<(Uuid,)> = sqlx::query_as("SELECT id FROM keys WHERE org_id = $1 AND id = ANY($2)")
+        .bind(org.uuid())
+        .bind(ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
+        .fetch_all(db)
+        .await?;
+    let known: HashSet<KeyId> = known.into_iter().map(|(id,)| KeyId::from_uuid(id)).collect();
+    Ok(ids.iter().copied().filter(|id| !known.contains(id)).collect())
+}
+
+/// Notes when keys were last used, from usage events; never in the future, whatever the edge's clock says.
+pub(crate) async fn note_use(
+    system: &mut PgConnection,
+    org: OrgId,
+    uses: &[(KeyId, DateTime<Utc>)],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE keys SET last_used_at = greatest(keys.last_used_at, least(used.at, now()))
+         FROM (SELECT id, max(at) AS at FROM unnest($2::uuid[], $3::timestamptz[]) AS use (id, at) GROUP BY id) AS used
+         WHERE keys.org_id = $1 AND keys.id = used.id",
+    )
+    .bind(org.uuid())
+    .bind(uses.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>())
+    .bind(uses.iter().map(|(_, at)| *at).collect::<Vec<_>>())
+    .execute(system)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! `DELETE /v1/keys/{id}`: the key never works again. As often as one likes; the first time counts.
+
+use super::{read, write_record};
+use crate::{
+    app::App,
+    change::{Change, Effect},
+    error::{Answer, Error},
+    params::Id,
+    principal::Admin,
+};
+use alphagate_contract::id::{KeyId, OrgId};
+use axum::{extract::State, http::StatusCode};
+use sqlx::PgConnection;
+
+pub(crate) async fn revoke(admin: Admin, State(app): State<App>, Id(id): Id<KeyId>) -> Answer {
+    let mut change = Change::begin_repeatable(&app, &admin).await?;
+    mark_revoked(change.db(), admin.org, id).await?;
+    let key = read::find(change.db(), admin.org, id).await?;
+    change.finish(StatusCode::OK, Effect::Revoked, &key).await
+}
+
+/// Revokes the key and its record; nothing happens to one that was revoked before.
+pub(super) async fn mark_revoked(db: &mut PgConnection, org: OrgId, id: KeyId) -> Result<(), Error> {
+    let revoked = sqlx::query(
+        "UPDATE keys SET revoked_at = now(), gone = true WHERE org_id = $1 AND id = $2 AND revoked_at IS NULL",
+    )
+    .bind(org.uuid())
+    .bind(id.uuid())
+    .execute(&mut *db)
+    .await?;
+    if revoked.rows_affected() == 1 {
+        write_record(db, org, id).await?;
+    }
+    Ok(())
+}

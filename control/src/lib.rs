@@ -1,0 +1,39 @@
+//! The control plane of Alpha Gate: orgs, keys, credentials, endpoints, publications, and what the edge is told of them.
+//!
+//! One folder or file per feature; in it one file per route, with request, response, handler and SQL. A feature does not
+//! read another feature's tables: it calls that feature. Every answer to a change says whether the edge has accepted it.
+
+pub mod app;
+mod body;
+mod catalog;
+mod change;
+mod credentials;
+mod endpoints;
+mod error;
+mod health;
+mod housekeeping;
+mod idempotency;
+mod installs;
+pub mod keygen;
+mod keys;
+mod names;
+mod orgs;
+mod outbox;
+mod pagination;
+mod params;
+pub mod platform;
+mod principal;
+mod publications;
+mod quotas;
+mod records;
+mod request_id;
+pub mod routes;
+pub mod serve;
+pub mod settings;
+pub mod store;
+mod tenant;
+mod text;
+mod upstream;
+mod usage;
+mod vault;
+mod versions;

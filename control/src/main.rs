@@ -1,0 +1,46 @@
+//! `alphagate-control`: serve, migrate, keygen. Logs are JSON lines on stderr.
+
+use alphagate_control::{keygen, platform::Host, serve, settings::Settings, store};
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+#[derive(Parser)]
+#[command(name = "alphagate-control", version, about = "The control plane of Alpha Gate")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the admin API, and push to the edge.
+    Serve(Box<Settings>),
+    /// Apply missing migrations, as the owner of the database.
+    Migrate {
+        /// Postgres login that owns the database and may create roles.
+        #[arg(long, env = "AG_OWNER_DATABASE_URL", hide_env_values = true)]
+        database_url: String,
+    },
+    /// Print fresh secrets for a new installation, as KEY=VALUE lines.
+    Keygen,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_env("AG_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_span_list(false)
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter)
+        .init();
+    match Cli::parse().command {
+        Command::Serve(settings) => serve::run(*settings).await,
+        Command::Migrate { database_url } => store::migrate(&database_url).await,
+        Command::Keygen => {
+            keygen::lines(&Host).iter().for_each(|line| println!("{line}"));
+            Ok(())
+        }
+    }
+}

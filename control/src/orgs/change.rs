@@ -1,0 +1,55 @@
+//! `PATCH /operator/v1/orgs/{id}`: rename, suspend, resume. A suspension holds from the answer on, if the edge accepted.
+
+use super::{find, write_record};
+use crate::{
+    app::App,
+    body::Body,
+    change::{Effect, mark},
+    error::{Answer, Error},
+    params::Id,
+    principal::Operator,
+    text::Label,
+};
+use alphagate_contract::{id::OrgId, problem::Code};
+use axum::{Json, extract::State, response::IntoResponse as _};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The request; what is not named stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OrgChange {
+    name: Option<Label>,
+    suspended: Option<bool>,
+}
+
+pub(crate) async fn change(
+    _: Operator,
+    State(app): State<App>,
+    Id(org): Id<OrgId>,
+    body: Body<OrgChange>,
+) -> Answer {
+    let mut tx = app.system().begin().await?;
+    let changed = sqlx::query(
+        "UPDATE orgs SET name = coalesce($2, name), suspended = coalesce($3, suspended) WHERE id = $1",
+    )
+    .bind(org.uuid())
+    .bind(body.value.name.as_ref().map(Label::as_str))
+    .bind(body.value.suspended)
+    .execute(&mut *tx)
+    .await?;
+    if changed.rows_affected() == 0 {
+        return Err(Code::NotFound.into());
+    }
+    if body.value.suspended.is_some() {
+        write_record(&mut tx, org).await?;
+    }
+    let found = find(&mut tx, org).await?.ok_or_else(|| Error::internal("the org is not there"))?;
+    tx.commit().await?;
+    let accepted = app.courier().deliver(org).await;
+    let Ok(Value::Object(mut answer)) = serde_json::to_value(found) else {
+        return Err(Error::internal("an answer is an object"));
+    };
+    mark(&mut answer, Effect::Plain, accepted);
+    Ok(Json(answer).into_response())
+}

@@ -1,0 +1,54 @@
+//! `POST /operator/v1/orgs`: an org, and the key that its first admin starts with.
+
+use super::{find, write_record};
+use crate::{
+    app::App,
+    body::Body,
+    change::{Effect, mark},
+    error::{Answer, Error},
+    keys::{self, Minted, NewKey, Scope},
+    principal::Operator,
+    text::Label,
+};
+use alphagate_contract::{id::OrgId, key::Mode};
+use axum::{Json, extract::State, http::StatusCode, response::IntoResponse as _};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The request.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewOrg {
+    name: Label,
+}
+
+#[derive(Serialize)]
+struct Created {
+    org: super::Org,
+    admin_key: Minted,
+}
+
+pub(crate) async fn create(_: Operator, State(app): State<App>, body: Body<NewOrg>) -> Answer {
+    let org = app.new_id(OrgId::new);
+    let mut tx = app.system().begin().await?;
+    sqlx::query("INSERT INTO orgs (id, name) VALUES ($1, $2)")
+        .bind(org.uuid())
+        .bind(body.value.name.as_str())
+        .execute(&mut *tx)
+        .await?;
+    write_record(&mut tx, org).await?;
+    let admin_key = keys::mint(&app, &mut tx, org, &first_key()?).await?;
+    let found = find(&mut tx, org).await?.ok_or_else(|| Error::internal("the new org is not there"))?;
+    tx.commit().await?;
+    let accepted = app.courier().deliver(org).await;
+    let Ok(Value::Object(mut answer)) = serde_json::to_value(Created { org: found, admin_key }) else {
+        return Err(Error::internal("an answer is an object"));
+    };
+    mark(&mut answer, Effect::Plain, accepted);
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+fn first_key() -> Result<NewKey, Error> {
+    let name = Label::try_from("first admin".to_owned()).map_err(Error::internal)?;
+    Ok(NewKey { name, scopes: vec![Scope::Admin], mode: Mode::Live, expires_at: None })
+}

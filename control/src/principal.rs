@@ -1,0 +1,129 @@
+//! Who calls: an operator, an org's admin key, or the edge. A handler that names one of these gets nobody else.
+//!
+//! A refusal does not say what was wrong with a key: unknown, forged, revoked and expired ones are answered alike, and a
+//! forged one is known as such without a look-up.
+
+use crate::{
+    app::App,
+    body::{self, EDGE_BODY_MAX_BYTES},
+    error::Error,
+    keys::{self, Scope},
+    orgs,
+};
+use alphagate_contract::{
+    id::OrgId,
+    key::ApiKey,
+    problem::{Code, Problem},
+    sign::{self, Audience, SIGNATURE_HEADER, Signed},
+};
+use axum::{
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{HeaderMap, header, request::Parts},
+};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+/// The holder of the operator token.
+pub(crate) struct Operator;
+
+/// An org's API key with scope `admin`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Admin {
+    /// The org, and so the tenant of everything that is done.
+    pub(crate) org: OrgId,
+}
+
+/// The edge, by its signature over the request; carries the body that was signed.
+pub(crate) struct Edge(pub(crate) Vec<u8>);
+
+/// The token of exactly one `Authorization: Bearer …`.
+fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(Code::KeyMissing.into()) };
+    let (scheme, token) =
+        value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(Code::KeyMissing)?;
+    if !scheme.eq_ignore_ascii_case("bearer") || token.trim().is_empty() {
+        return Err(Code::KeyMissing.into());
+    }
+    Ok(token.trim())
+}
+
+impl FromRequestParts<App> for Operator {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let given = Sha256::digest(bearer(&parts.headers)?);
+        let wanted = Sha256::digest(app.settings().operator_token.reveal());
+        if bool::from(given.ct_eq(&wanted)) {
+            return Ok(Self);
+        }
+        Err(Problem::new(Code::KeyInvalid).message("This is not the operator token.").into())
+    }
+}
+
+impl FromRequestParts<App> for Admin {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let key = bearer(&parts.headers)?;
+        let key = ApiKey::verify(&app.settings().key_ring, key).map_err(|_| Code::KeyInvalid)?;
+        let mut system = app.system().acquire().await?;
+        let scopes = keys::authenticate(&mut system, &key).await?.ok_or(Code::KeyInvalid)?;
+        if !scopes.contains(&Scope::Admin) {
+            let message = "This API key lacks the scope `admin`.";
+            return Err(Problem::new(Code::ScopeMissing).message(message).into());
+        }
+        if orgs::is_suspended(&mut system, key.org).await? {
+            return Err(Code::OrgSuspended.into());
+        }
+        let span = tracing::Span::current();
+        span.record("org", tracing::field::display(key.org)).record("key", tracing::field::display(key.id));
+        Ok(Self { org: key.org })
+    }
+}
+
+impl FromRequest<App> for Edge {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Error> {
+        let (parts, raw) = request.into_parts();
+        let header = parts.headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
+        let header = header.ok_or(Code::SignatureInvalid)?.to_owned();
+        let bytes = body::read(app, &parts.headers, raw, EDGE_BODY_MAX_BYTES).await?;
+        let signed = Signed {
+            audience: Audience::Control,
+            method: parts.method.as_str(),
+            path_and_query: parts.uri.path_and_query().map_or("/", |path| path.as_str()),
+            body: &bytes,
+        };
+        sign::verify(&app.settings().edge_to_control_ring, &header, &signed, app.platform().now_ms())
+            .map_err(|error| {
+                tracing::warn!(%error, "a request that claims to be the edge's was refused");
+                Code::SignatureInvalid
+            })?;
+        Ok(Self(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(values: &[&[u8]]) -> HeaderMap {
+        let value =
+            |bytes: &&[u8]| (header::AUTHORIZATION, axum::http::HeaderValue::from_bytes(bytes).unwrap());
+        values.iter().map(value).collect()
+    }
+
+    #[test]
+    fn exactly_one_bearer_token_is_read() {
+        for good in [&b"Bearer x"[..], b"bearer x", b"BEARER  x "] {
+            assert_eq!(bearer(&headers(&[good])).unwrap(), "x");
+        }
+        let bad: [&[&[u8]]; 6] =
+            [&[], &[b"Bearer x", b"Bearer x"], &[b"Basic x"], &[b"Bearer"], &[b"Bearer "], &[b"Bearer \xff"]];
+        for bad in bad {
+            assert!(bearer(&headers(bad)).is_err());
+        }
+    }
+}

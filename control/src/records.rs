@@ -1,0 +1,96 @@
+//! Records: what the edge knows of an org, in its newest revision, and how it gets there.
+//!
+//! A record's row is locked first and gets its revision then, so revisions of one record grow in the order of commits;
+//! its content is read after the lock, so the last one to commit has seen everything. Records that are gone stay as
+//! [`RecordValue::Gone`]: nothing older comes back.
+
+use crate::{
+    app::App,
+    error::{Answer, Error},
+    outbox,
+    params::Id,
+    principal::Edge,
+};
+use alphagate_contract::{
+    id::OrgId,
+    problem::Code,
+    record::{RecordKey, RecordValue},
+};
+use axum::{Json, extract::State, response::IntoResponse as _};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sqlx::PgConnection;
+
+/// A record whose row is locked; it has a revision, and waits for its content.
+#[must_use = "a revision without content would show the edge an older content as new"]
+pub(crate) struct Slot {
+    org: OrgId,
+    key: RecordKey,
+    revision: i64,
+}
+
+/// Locks the record and gives it its next revision.
+pub(crate) async fn lock(db: &mut PgConnection, org: OrgId, key: RecordKey) -> Result<Slot, Error> {
+    let (revision,): (i64,) = sqlx::query_as(
+        r#"INSERT INTO records (org_id, key, revision, value)
+           VALUES ($1, $2, nextval('record_revision'), '{"kind":"gone"}')
+           ON CONFLICT (org_id, key) DO UPDATE SET revision = nextval('record_revision')
+           RETURNING revision"#,
+    )
+    .bind(org.uuid())
+    .bind(key.to_string())
+    .fetch_one(db)
+    .await?;
+    Ok(Slot { org, key, revision })
+}
+
+/// Writes a record that needs nothing from under its lock.
+pub(crate) async fn put(
+    db: &mut PgConnection,
+    org: OrgId,
+    key: RecordKey,
+    value: &RecordValue,
+) -> Result<(), Error> {
+    let slot = lock(db, org, key).await?;
+    slot.put(db, value).await
+}
+
+impl Slot {
+    /// The revision, for what is bound to it.
+    pub(crate) fn revision(&self) -> Result<u64, Error> {
+        u64::try_from(self.revision).map_err(Error::internal)
+    }
+
+    /// Writes the content, and puts it into the outbox.
+    pub(crate) async fn put(self, db: &mut PgConnection, value: &RecordValue) -> Result<(), Error> {
+        let text = serde_json::to_string(value).map_err(Error::internal)?;
+        sqlx::query("UPDATE records SET value = $3::text::json WHERE org_id = $1 AND key = $2")
+            .bind(self.org.uuid())
+            .bind(self.key.to_string())
+            .bind(&text)
+            .execute(&mut *db)
+            .await?;
+        outbox::enqueue(db, self.org, &self.key, self.revision, &text).await
+    }
+}
+
+/// [`alphagate_contract::record::Record`], with its content to the letter.
+#[derive(Serialize)]
+struct RecordBody {
+    key: RecordKey,
+    revision: i64,
+    value: Box<RawValue>,
+}
+
+/// `GET /internal/v1/records/{record key}`: what the edge asks for when it has no copy.
+pub(crate) async fn read(State(app): State<App>, key: Result<Id<RecordKey>, Error>, _: Edge) -> Answer {
+    let Id(key) = key?;
+    let found: Option<(i64, String)> =
+        sqlx::query_as("SELECT revision, value::text FROM records WHERE key = $1")
+            .bind(key.to_string())
+            .fetch_optional(app.system())
+            .await?;
+    let (revision, value) = found.ok_or(Code::NotFound)?;
+    let value = RawValue::from_string(value).map_err(Error::internal)?;
+    Ok(Json(RecordBody { key, revision, value }).into_response())
+}

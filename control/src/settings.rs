@@ -1,0 +1,115 @@
+//! What `serve` can be told, by flag or by environment variable.
+//!
+//! Secrets are types that print nothing, and every time constant is a setting, so that tests can shorten it.
+
+use alphagate_contract::{ring::Ring, seal::PublicKey, secret::Secret};
+use clap::{ArgAction, Args};
+use std::{net::SocketAddr, time::Duration};
+use url::Url;
+
+/// Shortest operator token: what `keygen` makes has 64 characters.
+const OPERATOR_TOKEN_MIN_LEN: usize = 16;
+
+/// Everything that `serve` needs to know.
+#[derive(Debug, Clone, Args)]
+pub struct Settings {
+    /// Address to listen on.
+    #[arg(long, env = "AG_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Where the edge is.
+    #[arg(long, env = "AG_EDGE_URL", default_value = "http://127.0.0.1:8787")]
+    pub edge_url: Url,
+    /// Postgres login in the group role `alphagate_tenant`.
+    #[arg(long, env = "AG_DATABASE_URL", hide_env_values = true, value_parser = secret)]
+    pub database_url: Secret<String>,
+    /// Postgres login in the group role `alphagate_system`.
+    #[arg(long, env = "AG_SYSTEM_DATABASE_URL", hide_env_values = true, value_parser = secret)]
+    pub system_database_url: Secret<String>,
+    /// Bearer token of `/operator/v1/…`.
+    #[arg(long, env = "AG_OPERATOR_TOKEN", hide_env_values = true, value_parser = operator_token)]
+    pub operator_token: Secret<String>,
+    /// Ring that signs API keys.
+    #[arg(long, env = "AG_KEY_RING", hide_env_values = true, value_parser = Ring::parse)]
+    pub key_ring: Ring,
+    /// Ring that signs what control sends to the edge.
+    #[arg(long, env = "AG_CONTROL_TO_EDGE_RING", hide_env_values = true, value_parser = Ring::parse)]
+    pub control_to_edge_ring: Ring,
+    /// Ring that signs what the edge sends to control.
+    #[arg(long, env = "AG_EDGE_TO_CONTROL_RING", hide_env_values = true, value_parser = Ring::parse)]
+    pub edge_to_control_ring: Ring,
+    /// Ring that encrypts provider credentials at rest.
+    #[arg(long, env = "AG_VAULT_RING", hide_env_values = true, value_parser = Ring::parse)]
+    pub vault_ring: Ring,
+    /// Public keys of the edge, `kid:hex64,…`; credentials are sealed to the first.
+    #[arg(long, env = "AG_SEAL_PUBLIC_KEYS", value_parser = SealKey::parse)]
+    pub seal_public_keys: SealKey,
+    /// Whether providers may have private addresses and plain HTTP. For development.
+    #[arg(long, env = "AG_ALLOW_PRIVATE_UPSTREAMS", default_value_t = false, action = ArgAction::Set)]
+    pub allow_private_upstreams: bool,
+    /// How often the outbox is looked at when nothing wakes it, milliseconds.
+    #[arg(long, env = "AG_OUTBOX_POLL_MS", default_value = "1000", value_parser = milliseconds)]
+    pub outbox_poll: Duration,
+    /// Longest wait after the first failed push of an org; it doubles with every further one, milliseconds.
+    #[arg(long, env = "AG_OUTBOX_BACKOFF_BASE_MS", default_value = "200", value_parser = milliseconds)]
+    pub outbox_backoff_base: Duration,
+    /// Longest wait between two pushes of an org, milliseconds.
+    #[arg(long, env = "AG_OUTBOX_BACKOFF_MAX_MS", default_value = "30000", value_parser = milliseconds)]
+    pub outbox_backoff_max: Duration,
+    /// How long the edge may take to accept a push, milliseconds.
+    #[arg(long, env = "AG_PUSH_TIMEOUT_MS", default_value = "5000", value_parser = milliseconds)]
+    pub push_timeout: Duration,
+    /// How long an answer waits for the edge before it says `pending`, milliseconds.
+    #[arg(long, env = "AG_PUSH_WAIT_MS", default_value = "2000", value_parser = milliseconds)]
+    pub push_wait: Duration,
+    /// Connections of each of the two pools.
+    #[arg(long, env = "AG_DATABASE_CONNECTIONS_MAX", default_value_t = 16)]
+    pub database_connections_max: u32,
+    /// How long a request waits for a connection before it is told 503, milliseconds.
+    #[arg(long, env = "AG_DATABASE_WAIT_MS", default_value = "2000", value_parser = milliseconds)]
+    pub database_wait: Duration,
+    /// How long a request body may take to arrive, milliseconds.
+    #[arg(long, env = "AG_BODY_DEADLINE_MS", default_value = "15000", value_parser = milliseconds)]
+    pub body_deadline: Duration,
+    /// How often partitions, expired keys and old answers are looked after, milliseconds.
+    #[arg(long, env = "AG_HOUSEKEEPING_MS", default_value = "600000", value_parser = milliseconds)]
+    pub housekeeping: Duration,
+    /// How long running requests may take to finish at shutdown, milliseconds.
+    #[arg(long, env = "AG_SHUTDOWN_GRACE_MS", default_value = "10000", value_parser = milliseconds)]
+    pub shutdown_grace: Duration,
+}
+
+/// The edge's current public key, and its id.
+#[derive(Debug, Clone)]
+pub struct SealKey {
+    /// The id that sealed records carry.
+    pub kid: String,
+    /// The key.
+    pub key: PublicKey,
+}
+
+impl SealKey {
+    /// Reads `kid:hex64,…`; the first is the current key.
+    ///
+    /// # Errors
+    /// [`RingError`](alphagate_contract::ring::RingError) when the text is malformed.
+    pub fn parse(text: &str) -> Result<Self, alphagate_contract::ring::RingError> {
+        let kid = Ring::parse(text)?.current().0.to_string();
+        Ok(Self { kid, key: PublicKey::parse(text)? })
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "clap asks for a Result")]
+fn secret(text: &str) -> Result<Secret<String>, std::convert::Infallible> {
+    Ok(Secret::new(text.to_owned()))
+}
+
+fn operator_token(text: &str) -> Result<Secret<String>, String> {
+    if text.len() < OPERATOR_TOKEN_MIN_LEN {
+        return Err(format!("at least {OPERATOR_TOKEN_MIN_LEN} characters"));
+    }
+    Ok(Secret::new(text.to_owned()))
+}
+
+fn milliseconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
+    text.parse().map(Duration::from_millis)
+}

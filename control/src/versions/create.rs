@@ -1,0 +1,118 @@
+//! `POST /v1/endpoints/{id}/versions`: a configuration, for ever. The edge gets it at once, so that publishing it is one
+//! pointer.
+
+use super::Row;
+use crate::{
+    app::App,
+    body::Body,
+    change::{Begun, Change, Effect},
+    credentials, endpoints,
+    error::{Answer, Error},
+    params::Id,
+    principal::Admin,
+    records,
+};
+use alphagate_contract::{
+    endpoint::VersionConfig,
+    id::{CredentialId, EndpointId, OrgId},
+    record::{RecordKey, RecordValue, VersionRecord},
+};
+use axum::{extract::State, http::StatusCode};
+use sqlx::PgConnection;
+use std::collections::BTreeSet;
+
+pub(crate) async fn create(
+    admin: Admin,
+    State(app): State<App>,
+    Id(endpoint): Id<EndpointId>,
+    body: Body<VersionConfig>,
+) -> Answer {
+    let config = body.value;
+    config.check().map_err(|error| Error::field(error.param, error.message))?;
+    let origins = target_origins(&app, &config)?;
+    let mut change = match Change::begin(&app, &admin, body.once).await? {
+        Begun::Fresh(change) => change,
+        Begun::Done(answer) => return Ok(answer),
+    };
+    endpoints::lock(change.db(), admin.org, endpoint).await?.not_withdrawn()?;
+    check_credentials(change.db(), admin.org, &config, &origins).await?;
+    let version = insert(change.db(), admin.org, endpoint, &config, &origins).await?.version(endpoint)?;
+    let key = RecordKey::Version(endpoint, version.version);
+    let record = RecordValue::Version(VersionRecord { publisher: admin.org, config });
+    records::put(change.db(), admin.org, key, &record).await?;
+    change.finish(StatusCode::CREATED, Effect::Plain, &version).await
+}
+
+/// The origin of every target, in order.
+fn target_origins(app: &App, config: &VersionConfig) -> Result<Vec<String>, Error> {
+    let rules = app.upstreams();
+    let origin = |(index, base_url): (usize, &String)| {
+        rules
+            .origin_of(base_url)
+            .map_err(|message| Error::field(format!("targets[{index}].base_url"), message))
+    };
+    config.targets.iter().map(|target| &target.base_url).enumerate().map(origin).collect()
+}
+
+/// A credential must be the org's own, and for the origin of its target.
+async fn check_credentials(
+    db: &mut PgConnection,
+    org: OrgId,
+    config: &VersionConfig,
+    origins: &[String],
+) -> Result<(), Error> {
+    let used: Vec<CredentialId> = config.targets.iter().filter_map(|target| target.credential).collect();
+    let known = credentials::origins(db, org, &used).await?;
+    for (index, (target, origin)) in config.targets.iter().zip(origins).enumerate() {
+        let Some(credential) = target.credential else { continue };
+        match known.get(&credential) {
+            Some(allowed) if allowed == origin => {}
+            Some(allowed) => {
+                let message = format!("its origin must be the one that its credential is for, `{allowed}`");
+                return Err(Error::field(format!("targets[{index}].base_url"), message));
+            }
+            None => {
+                let message = "there is no such credential in your org";
+                return Err(Error::field(format!("targets[{index}].credential"), message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Inserts the version under the next number; the endpoint is locked, so numbers have no gaps.
+async fn insert(
+    db: &mut PgConnection,
+    org: OrgId,
+    endpoint: EndpointId,
+    config: &VersionConfig,
+    origins: &[String],
+) -> Result<Row, Error> {
+    let with_credential =
+        config.targets.iter().zip(origins).filter(|(target, _)| target.credential.is_some());
+    let sent_to: BTreeSet<&String> = with_credential.map(|(_, origin)| origin).collect();
+    let row: Row = sqlx::query_as(
+        "INSERT INTO versions (org_id, endpoint_id, number, config, origins)
+         SELECT $1, $2, coalesce(max(number), 0) + 1, $3::text::json, $4
+         FROM versions WHERE org_id = $1 AND endpoint_id = $2
+         RETURNING number, created_at, first_live_at, config::text",
+    )
+    .bind(org.uuid())
+    .bind(endpoint.uuid())
+    .bind(serde_json::to_string(config).map_err(Error::internal)?)
+    .bind(sent_to.into_iter().cloned().collect::<Vec<_>>())
+    .fetch_one(&mut *db)
+    .await?;
+    let used: BTreeSet<CredentialId> = config.targets.iter().filter_map(|target| target.credential).collect();
+    sqlx::query(
+        "INSERT INTO version_credentials (org_id, endpoint_id, number, credential_id)
+         SELECT $1, $2, $3, credential_id FROM unnest($4::uuid[]) AS used (credential_id)",
+    )
+    .bind(org.uuid())
+    .bind(endpoint.uuid())
+    .bind(row.number)
+    .bind(used.iter().map(|id| id.uuid()).collect::<Vec<_>>())
+    .execute(db)
+    .await?;
+    Ok(row)
+}

@@ -1,0 +1,109 @@
+//! Versions: immutable configurations of an endpoint, numbered without gaps.
+//!
+//! A version is a draft until it is published for the first time; others can pin only what was once live.
+
+mod create;
+mod read;
+
+pub(crate) use create::create;
+pub(crate) use read::{get, list};
+
+use crate::error::Error;
+use alphagate_contract::{
+    endpoint::VersionConfig,
+    id::{EndpointId, OrgId},
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::PgConnection;
+
+/// A version as its publisher reads it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Version {
+    endpoint: EndpointId,
+    version: u32,
+    created_at: DateTime<Utc>,
+    /// Since when it can be pinned by others; none: a draft.
+    first_live_at: Option<DateTime<Utc>>,
+    /// Not in lists: it may be long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<VersionConfig>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    number: i32,
+    created_at: DateTime<Utc>,
+    first_live_at: Option<DateTime<Utc>>,
+    config: Option<String>,
+}
+
+impl Row {
+    fn version(self, endpoint: EndpointId) -> Result<Version, Error> {
+        Ok(Version {
+            endpoint,
+            version: u32::try_from(self.number).map_err(Error::internal)?,
+            created_at: self.created_at,
+            first_live_at: self.first_live_at,
+            config: self
+                .config
+                .map(|text| serde_json::from_str(&text))
+                .transpose()
+                .map_err(Error::internal)?,
+        })
+    }
+}
+
+/// Marks a version of a locked endpoint as published; whether there is such a version.
+pub(crate) async fn mark_live(
+    db: &mut PgConnection,
+    org: OrgId,
+    endpoint: EndpointId,
+    number: u32,
+) -> Result<bool, Error> {
+    let Ok(number) = i32::try_from(number) else { return Ok(false) };
+    let marked = sqlx::query(
+        "UPDATE versions SET first_live_at = coalesce(first_live_at, now())
+         WHERE org_id = $1 AND endpoint_id = $2 AND number = $3",
+    )
+    .bind(org.uuid())
+    .bind(endpoint.uuid())
+    .bind(number)
+    .execute(db)
+    .await?;
+    Ok(marked.rows_affected() == 1)
+}
+
+/// The origins that a version sends credentials to; none if there is no such version, or it was never live.
+pub(crate) async fn origins_once_live(
+    system: &mut PgConnection,
+    publisher: OrgId,
+    endpoint: EndpointId,
+    number: u32,
+) -> Result<Option<Vec<String>>, Error> {
+    let Ok(number) = i32::try_from(number) else { return Ok(None) };
+    let row: Option<(Vec<String>,)> = sqlx::query_as(
+        "SELECT origins FROM versions
+         WHERE org_id = $1 AND endpoint_id = $2 AND number = $3 AND first_live_at IS NOT NULL",
+    )
+    .bind(publisher.uuid())
+    .bind(endpoint.uuid())
+    .bind(number)
+    .fetch_optional(system)
+    .await?;
+    Ok(row.map(|(origins,)| origins))
+}
+
+/// Lets go of the credentials that a withdrawn endpoint's versions used.
+pub(crate) async fn release_credentials(
+    db: &mut PgConnection,
+    org: OrgId,
+    endpoint: EndpointId,
+) -> Result<(), Error> {
+    sqlx::query("DELETE FROM version_credentials WHERE org_id = $1 AND endpoint_id = $2")
+        .bind(org.uuid())
+        .bind(endpoint.uuid())
+        .execute(db)
+        .await?;
+    Ok(())
+}

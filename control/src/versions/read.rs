@@ -1,0 +1,69 @@
+//! `GET /v1/endpoints/{id}/versions` and `GET /v1/endpoints/{id}/versions/{number}`.
+
+use super::{Row, Version};
+use crate::{
+    app::App,
+    endpoints,
+    error::Answer,
+    pagination::{List, Page, PageQuery},
+    params::{Id, Ids, Query},
+    principal::Admin,
+};
+use alphagate_contract::{id::EndpointId, problem::Code};
+use axum::{Json, extract::State};
+
+pub(crate) async fn get(
+    admin: Admin,
+    State(app): State<App>,
+    Ids(endpoint, number): Ids<EndpointId, VersionNumber>,
+) -> Answer<Json<Version>> {
+    let mut tx = app.tenants().begin(admin.org).await?;
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT number, created_at, first_live_at, config::text FROM versions
+         WHERE org_id = $1 AND endpoint_id = $2 AND number = $3",
+    )
+    .bind(admin.org.uuid())
+    .bind(endpoint.uuid())
+    .bind(number.0)
+    .fetch_optional(&mut *tx)
+    .await?;
+    Ok(Json(row.ok_or(Code::NotFound)?.version(endpoint)?))
+}
+
+pub(crate) async fn list(
+    admin: Admin,
+    State(app): State<App>,
+    Id(endpoint): Id<EndpointId>,
+    Query(query): Query<PageQuery>,
+) -> Answer<Json<Page<Version>>> {
+    let name = format!("versions of {endpoint}");
+    let list = List { org: Some(admin.org), name: &name };
+    let wanted = list.page::<i32>(&app, &query)?;
+    let mut tx = app.tenants().begin(admin.org).await?;
+    endpoints::must_exist(&mut tx, admin.org, endpoint).await?;
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT number, created_at, first_live_at, NULL AS config FROM versions
+         WHERE org_id = $1 AND endpoint_id = $2 AND ($3::integer IS NULL OR number < $3)
+         ORDER BY number DESC LIMIT $4",
+    )
+    .bind(admin.org.uuid())
+    .bind(endpoint.uuid())
+    .bind(wanted.after)
+    .bind(wanted.rows)
+    .fetch_all(&mut *tx)
+    .await?;
+    let versions = rows.into_iter().map(|row| row.version(endpoint)).collect::<Result<_, _>>()?;
+    Ok(Json(list.answer(&app, wanted.size(), versions, |version: &Version| version.version)?))
+}
+
+/// The number of a version in a path: one spelling only.
+pub(crate) struct VersionNumber(i32);
+
+impl std::str::FromStr for VersionNumber {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let number: i32 = text.parse().map_err(|_| ())?;
+        (number > 0 && number.to_string() == text).then_some(Self(number)).ok_or(())
+    }
+}

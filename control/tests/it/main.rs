@@ -1,0 +1,16 @@
+//! Control against a real Postgres (`DATABASE_URL`: a server where databases and roles may be made) and a stand-in edge.
+//!
+//! Every test has a database of its own, a copy of one migrated template, owned by a plain role.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests, and what they are made of"
+)]
+
+mod bed;
+mod edge;
+mod pg;
+
+mod grid;
