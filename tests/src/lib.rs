@@ -1,0 +1,10 @@
+//! What the tests of the whole stack share: a stage to play on, and event streams read back.
+//!
+//! Invariant: every stage has orgs, names and a provider model of its own, so tests share a bed without seeing
+//! one another.
+
+pub mod events;
+pub mod stage;
+
+pub use events::{Event, read_events};
+pub use stage::{Caller, Stage};

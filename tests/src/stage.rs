@@ -1,0 +1,126 @@
+//! An endpoint with its orgs and keys, ready to be called.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use alphagate_bed::{
+    Bed,
+    provider::Calls,
+    seed::{Key, Org},
+};
+use anyhow::Result;
+use reqwest::Response;
+use serde_json::{Value, json};
+
+use crate::events::{Event, read_events};
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// Someone who calls the edge with one key and one name.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The edge's URL, without a path.
+    pub edge_url: String,
+    /// The key.
+    pub key: Key,
+    /// What is put into `model`.
+    pub name: String,
+    /// The HTTP client.
+    pub http: reqwest::Client,
+}
+
+/// A published endpoint, and someone of the same org who calls it.
+#[derive(Debug)]
+pub struct Stage {
+    /// The bed it stands on.
+    pub bed: &'static Bed,
+    /// The publishing org.
+    pub org: Org,
+    /// The endpoint's id.
+    pub endpoint: String,
+    /// The provider's model, which no other stage uses.
+    pub model: String,
+    /// The credential that version 1 uses.
+    pub credential: String,
+    /// Calls with a key of the publishing org.
+    pub caller: Caller,
+}
+
+impl Stage {
+    /// Publishes version 1 with `config` on top of its one target. The endpoint is public and pays for installs.
+    pub async fn new(bed: &'static Bed, config: Value) -> Result<Self> {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let model = format!("fake-{}-{number}", std::process::id());
+        let org = bed.org(&format!("Stage {number}")).await?;
+        let credential = org.admin.create_credential("provider", &bed.provider().url(), "sk-stage").await?;
+        let name = format!("stage-{number}");
+        let limits = json!([{"unit": "requests", "window": "minute", "cap": 1_000_000}]);
+        let endpoint = json!({"name": name, "visibility": "public", "installs": {"payer": "publisher", "limits": limits}});
+        let endpoint = org.admin.create_endpoint(&endpoint).await?;
+        let key = org.admin.mint_key("stage", &["call"]).await?;
+        let caller = Caller { edge_url: bed.edge_url(), key, name, http: alphagate_bed::http_client(None)? };
+        let stage = Self { bed, org, endpoint, model, credential, caller };
+        stage.add_version(config).await?;
+        stage.org.admin.publish(&stage.endpoint, 1, None).await?;
+        Ok(stage)
+    }
+
+    /// Adds a version with `config` on top of the stage's target, and returns its number.
+    pub async fn add_version(&self, config: Value) -> Result<u64> {
+        let target = json!({"base_url": self.bed.provider().base_url(), "model": self.model, "credential": self.credential});
+        let mut version = json!({"targets": [target]});
+        if let (Some(version), Value::Object(config)) = (version.as_object_mut(), config) {
+            version.extend(config);
+        }
+        self.org.admin.create_version(&self.endpoint, &version).await
+    }
+
+    /// Another org that installs the endpoint under `name`; pinned to `version`, or following.
+    pub async fn consumer(&self, name: &str, version: Option<u64>) -> Result<(Org, Caller)> {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let org = self.bed.org(&format!("Consumer {number}")).await?;
+        org.admin.install(&self.endpoint, name, version).await?;
+        let key = org.admin.mint_key("consumer", &["call"]).await?;
+        let caller = Caller { key, name: name.to_owned(), ..self.caller.clone() };
+        Ok((org, caller))
+    }
+
+    /// What the provider saw of this stage.
+    pub fn calls(&self) -> Calls {
+        self.bed.provider().calls_of(&self.model)
+    }
+}
+
+impl Caller {
+    /// Posts to `/v1/responses`: `model`, a short input, and `extra` on top.
+    pub async fn post(&self, extra: Value) -> Result<Response> {
+        let mut body = json!({"model": self.name, "input": "Write a line."});
+        if let (Some(body), Value::Object(extra)) = (body.as_object_mut(), extra) {
+            body.extend(extra);
+        }
+        self.post_bytes(body.to_string().into_bytes()).await
+    }
+
+    /// Posts any bytes to `/v1/responses`.
+    pub async fn post_bytes(&self, body: Vec<u8>) -> Result<Response> {
+        let request = self.http.post(format!("{}/v1/responses", self.edge_url));
+        let request = request.bearer_auth(&self.key.secret).header("content-type", "application/json");
+        Ok(request.body(body).send().await?)
+    }
+
+    /// Posts with the provider's knobs (`x_fake`), streaming, and reads the stream to its end.
+    pub async fn stream(&self, x_fake: Value) -> Result<Vec<Event>> {
+        Ok(read_events(&self.stream_bytes(x_fake).await?))
+    }
+
+    /// As [`Self::stream`], as bytes.
+    pub async fn stream_bytes(&self, x_fake: Value) -> Result<Vec<u8>> {
+        let response = self.post(json!({"stream": true, "x_fake": x_fake})).await?.error_for_status()?;
+        Ok(response.bytes().await?.to_vec())
+    }
+
+    /// Posts with the provider's knobs and answers status and body.
+    pub async fn ask(&self, x_fake: Value) -> Result<(u16, Value)> {
+        let response = self.post(json!({"x_fake": x_fake})).await?;
+        Ok((response.status().as_u16(), response.json().await?))
+    }
+}
