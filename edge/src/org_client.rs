@@ -58,8 +58,11 @@ pub async fn reserve(
     route: &Route,
     estimate: Amounts,
     stream: bool,
+    attempt: u32,
 ) -> Result<Asked, Problem> {
-    let id = visit::new_id(visit.started_ms)?;
+    // The first attempt goes by the request's own id, so that its usage event is found by `x-request-id`; an id
+    // that was cancelled cannot be used again.
+    let id = if attempt == 0 { visit.id } else { visit::new_id(visit.started_ms)? };
     let caller = own_side(visit, key, route, id, estimate, stream);
     let mut orgs = vec![key.org];
     let replies = if route.publisher == key.org {

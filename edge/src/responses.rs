@@ -98,10 +98,10 @@ async fn admit_request(
     endpoint: Option<String>,
     body: &Uint8Array,
 ) -> Result<Admitted, Problem> {
-    for _ in 0..OUTDATED_MAX {
+    for attempt in 0..OUTDATED_MAX {
         let key_revision = check_key(visit, key).await?;
         let (route, outgoing) = plan(visit, key, key_revision, endpoint.clone(), body).await?;
-        match org_client::reserve(visit, key, &route, outgoing.estimate, outgoing.stream).await? {
+        match org_client::reserve(visit, key, &route, outgoing.estimate, outgoing.stream, attempt).await? {
             Asked::Admitted(reservation) => return Ok(Admitted { route, outgoing, reservation }),
             Asked::Outdated => {}
         }
