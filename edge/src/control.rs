@@ -13,7 +13,7 @@ pub struct Answer {
     pub body: String,
 }
 
-/// Calls control; `None` when it cannot be reached in time.
+/// Calls control; `None` when it cannot be reached in time. `request_id` is empty where no request is behind it.
 pub async fn call(
     settings: &Settings,
     method: Method,
@@ -39,7 +39,9 @@ async fn send(
     };
     let headers = Headers::new();
     headers.set(SIGNATURE_HEADER, &sign::sign(&settings.to_control, &signed, clock::now_ms()))?;
-    headers.set("x-request-id", request_id)?;
+    if !request_id.is_empty() {
+        headers.set("x-request-id", request_id)?;
+    }
     headers.set("content-type", "application/json")?;
     let mut init = RequestInit::new();
     init.with_headers(headers).with_redirect(RequestRedirect::Manual);

@@ -9,13 +9,14 @@ use anyhow::{Context, Result, bail};
 use crate::{npm, run};
 
 const TARGET: &str = "wasm32-unknown-unknown";
-const PROFILE: &str = "worker";
+/// Not `worker`: cargo keeps host programs in target/<profile>, and target/worker is the finished build.
+const PROFILE: &str = "wasm-release";
 
 /// Compiles the edge and returns where the module lies. Cargo knows whether there is anything to do.
 pub(super) fn compile() -> Result<PathBuf> {
     add_target()?;
     let mut cargo = run::cargo()?;
-    cargo.args(["build", "--quiet", "--package", "alphagate-edge", "--lib"]);
+    cargo.args(["build", "--package", "alphagate-edge", "--lib"]).args(run::quiet());
     cargo.args(["--target", TARGET, "--profile", PROFILE]);
     // The worker crate wants wasm-bindgen's macros to use js-sys for promises.
     cargo.env("WASM_BINDGEN_USE_JS_SYS", "1");
