@@ -21,9 +21,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 
-/// How long an isolate of the edge may answer from Workers KV's copy of a pointer before it sees a new one.
-const EDGE_COPY_MAX_S: u64 = 60;
-
 /// A change that has begun.
 pub(crate) struct Change {
     app: App,
@@ -120,11 +117,8 @@ pub(crate) fn mark(body: &mut Map<String, Value>, effect: Effect, accepted: bool
             body.insert("enforced".into(), accepted.into());
         }
         Effect::Published => {
-            let everywhere = accepted.then_some(EDGE_COPY_MAX_S);
-            body.insert(
-                "visible".into(),
-                json!({"edge_accepted": accepted, "everywhere_within_s": everywhere}),
-            );
+            // The edge's object answers every call: what it has accepted holds from the next request on.
+            body.insert("visible".into(), json!({"edge_accepted": accepted}));
         }
     }
 }

@@ -61,11 +61,11 @@ pub struct Settings {
     /// How long an answer waits for the edge before it says `pending`, milliseconds.
     #[arg(long, env = "AG_PUSH_WAIT_MS", default_value = "2000", value_parser = milliseconds)]
     pub push_wait: Duration,
-    /// Connections of each of the two pools.
-    #[arg(long, env = "AG_DATABASE_CONNECTIONS_MAX", default_value_t = 16)]
+    /// Connections of each of the two pools. Half of one pool, at most, pushes to the edge.
+    #[arg(long, env = "AG_DATABASE_CONNECTIONS_MAX", default_value_t = 16, value_parser = clap::value_parser!(u32).range(4..))]
     pub database_connections_max: u32,
     /// How long a request waits for a connection before it is told 503, milliseconds.
-    #[arg(long, env = "AG_DATABASE_WAIT_MS", default_value = "2000", value_parser = milliseconds)]
+    #[arg(long, env = "AG_DATABASE_WAIT_MS", default_value = "3000", value_parser = milliseconds)]
     pub database_wait: Duration,
     /// How long a request body may take to arrive, milliseconds.
     #[arg(long, env = "AG_BODY_DEADLINE_MS", default_value = "15000", value_parser = milliseconds)]

@@ -72,7 +72,8 @@ pub(crate) async fn run(app: App, mut inbox: Inbox, mut stop: watch::Receiver<bo
     let mut wakers = JoinSet::new();
     wakers.spawn(listen(app.clone()));
     wakers.spawn(poll(app.clone()));
-    let mut desk = Desk::new(PUSHES_MAX);
+    let connections = usize::try_from(app.settings().database_connections_max).unwrap_or(PUSHES_MAX);
+    let mut desk = Desk::new(PUSHES_MAX.min(connections / 2));
     let mut pushes: JoinSet<Pass> = JoinSet::new();
     let mut whose: HashMap<Id, OrgId> = HashMap::new();
     loop {

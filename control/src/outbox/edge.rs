@@ -36,12 +36,15 @@ impl EdgeClient {
     pub(crate) fn new(settings: &Settings) -> anyhow::Result<Self> {
         // A second installation in one process (tests) changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = Client::builder()
+        let mut builder = Client::builder()
             .redirect(Policy::none())
             .timeout(settings.push_timeout)
-            .user_agent("alphagate-control")
-            .build()
-            .context("no HTTP client can be made")?;
+            .user_agent("alphagate-control");
+        if settings.edge_url.scheme() == "http" {
+            // Without TLS there is nothing to verify, so the machine needs no certificates.
+            builder = builder.tls_certs_only([]);
+        }
+        let http = builder.build().context("no HTTP client can be made")?;
         let mut url = settings.edge_url.clone();
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));

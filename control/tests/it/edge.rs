@@ -41,6 +41,8 @@ struct EdgeState {
     refuse: Option<StatusCode>,
     refuse_org: Option<alphagate_contract::id::OrgId>,
     delay: Duration,
+    /// Take between none and three times the delay.
+    uneven: bool,
     /// Accept, but lose the answer.
     lose_answers: bool,
     out_of_order: Vec<String>,
@@ -81,6 +83,11 @@ impl FakeEdge {
 
     pub fn delay(&self, delay: Duration) {
         self.state(|state| state.delay = delay);
+    }
+
+    pub fn uneven_delay(&self, delay: Duration) {
+        self.delay(delay);
+        self.state(|state| state.uneven = true);
     }
 
     pub fn lose_answers(&self, lose: bool) {
@@ -141,7 +148,8 @@ async fn take(State(edge): State<FakeEdge>, headers: HeaderMap, body: Bytes) -> 
     let (delay, refuse) = edge.state(|state| {
         state.attempts.push((push.org, std::time::Instant::now()));
         let refused_org = (state.refuse_org == Some(push.org)).then_some(StatusCode::SERVICE_UNAVAILABLE);
-        (state.delay, state.refuse.or(refused_org))
+        let times = if state.uneven { state.attempts.len() as u32 * 7 % 4 } else { 1 };
+        (state.delay * times, state.refuse.or(refused_org))
     });
     tokio::time::sleep(delay).await;
     if let Some(status) = refuse {

@@ -127,6 +127,11 @@ async fn every_route_answers_every_kind_of_caller_as_the_grid_says() {
                 Some(expected) => assert_eq!(code(&reply), expected, "{cell}"),
                 None => assert!(![401, 403].contains(&reply.0) && reply.0 < 500, "{cell}"),
             }
+            let reads =
+                route.method == "GET" && matches!(caller, Kind::OwnAdmin | Kind::Operator | Kind::Signed);
+            if allowed && reads {
+                assert_eq!(reply.0, 200, "{cell}");
+            }
             let names_own = route.path.contains('{') && route.caller == Caller::Admin;
             if names_own && caller == Kind::ForeignAdmin {
                 let hidden = matches!(code(&reply), (404, "not_found") | (422, "unprocessable"));

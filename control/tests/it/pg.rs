@@ -70,9 +70,6 @@ async fn make_template() -> String {
         let building = format!("{name}_building");
         run(&mut db, format!("DROP DATABASE IF EXISTS {building}")).await;
         run(&mut db, format!("CREATE DATABASE {building} OWNER {OWNER}")).await;
-        let mut inside = connect(&building, None).await;
-        run(&mut inside, format!("ALTER SCHEMA public OWNER TO {OWNER}")).await;
-        drop(inside);
         alphagate_control::store::migrate(&url(&building, Some(OWNER))).await.expect("migrations apply");
         settle(&mut db, &building).await;
         run(&mut db, format!("ALTER DATABASE {building} RENAME TO {name}")).await;

@@ -1,0 +1,166 @@
+//! C02: what belongs to another org is not there, to the letter.
+
+use crate::bed::{Bed, Org, bytes, text, version};
+use alphagate_control::routes::{Caller, Route, all};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// An org that has one of everything.
+struct Full {
+    org: Org,
+    key: String,
+    credential: String,
+    endpoint: String,
+    publication: String,
+    install: String,
+}
+
+async fn full(bed: &Bed, name: &str, foreign: &str) -> Full {
+    let org = bed.org(name).await;
+    let key = bed.make(&org, "/v1/keys", json!({"name": "k", "scopes": ["call"]})).await;
+    let secret = json!({"name": "c", "origin": "http://127.0.0.1:9", "secret": "sk-123"});
+    let credential = bed.make(&org, "/v1/credentials", secret).await;
+    let endpoint = bed.published(&org, "haiku").await;
+    let list = bed.get(&org, &format!("/v1/endpoints/{endpoint}/publications")).await.1;
+    let install = json!({"endpoint": foreign, "name": "other", "payer": "publisher"});
+    let install = bed.make(&org, "/v1/installs", install).await;
+    Full {
+        key: text(&key["id"]),
+        credential: text(&credential["id"]),
+        publication: text(&list["data"][0]["id"]),
+        install: text(&install["id"]),
+        endpoint,
+        org,
+    }
+}
+
+impl Full {
+    fn path(&self, route: &Route, missing: bool) -> String {
+        let swap = |id: &str| {
+            let (prefix, _) = id.split_once('_').unwrap();
+            if missing { format!("{prefix}_{:032x}", 0x0198_c0de_u64) } else { id.to_owned() }
+        };
+        let id = match route.path.split('/').nth(2).unwrap() {
+            "keys" => &self.key,
+            "credentials" => &self.credential,
+            "endpoints" => &self.endpoint,
+            "installs" => &self.install,
+            other => panic!("a route with an unknown noun: {other}"),
+        };
+        let path = route.path.replace("{id}", &swap(id)).replace("{number}", "1");
+        path.replace("{publication}", &swap(&self.publication))
+    }
+}
+
+/// A body that the route takes.
+fn body(route: &Route) -> Value {
+    match (route.method.as_str(), route.path) {
+        ("PATCH", "/v1/installs/{id}") => json!({"version": null}),
+        ("PUT", _) => json!({"secret": "sk-new"}),
+        (_, "/v1/keys/{id}/rotate") => json!({"overlap_s": 0}),
+        (_, "/v1/endpoints/{id}/versions") => version(None),
+        (_, "/v1/endpoints/{id}/publications") => json!({"version": 1, "expected_live": null}),
+        _ => json!({}),
+    }
+}
+
+#[tokio::test]
+async fn c02_a_foreign_id_is_answered_as_a_missing_one_on_every_route() {
+    let bed = Bed::start().await;
+    let third = bed.org("third").await;
+    let poem = bed.published(&third, "poem").await;
+    let a = full(&bed, "a", &poem).await;
+    let b = full(&bed, "b", &poem).await;
+    let mut walked = 0;
+    for route in all().iter().filter(|route| route.caller == Caller::Admin && route.path.contains("{id}")) {
+        let send = |path: String| {
+            let request = bed.request(route.method.clone(), &path).bearer_auth(&b.org.admin);
+            if route.method == Method::GET { request } else { request.json(&body(route)) }
+        };
+        let foreign = bytes(send(a.path(route, false))).await;
+        let missing = bytes(send(a.path(route, true))).await;
+        assert_eq!(foreign.0, 404, "{} {}: {}", route.method, route.path, foreign.1);
+        assert_eq!(foreign, missing, "{} {}", route.method, route.path);
+        walked += 1;
+    }
+    assert!(walked >= 18, "only {walked} routes were walked");
+    // Nothing of it had an effect.
+    let (status, key) = bed.get(&a.org, &format!("/v1/keys/{}", a.key)).await;
+    assert_eq!((status, &key["revoked_at"], &key["replaced_by"]), (200, &Value::Null, &Value::Null));
+    assert_eq!(
+        bed.get(&a.org, &format!("/v1/credentials/{}", a.credential)).await.1["rotated_at"],
+        Value::Null
+    );
+}
+
+#[tokio::test]
+async fn c02_a_foreign_publication_is_missing_under_an_own_endpoint() {
+    let bed = Bed::start().await;
+    let third = bed.org("third").await;
+    let poem = bed.published(&third, "poem").await;
+    let a = full(&bed, "a", &poem).await;
+    let b = full(&bed, "b", &poem).await;
+    let path = format!("/v1/endpoints/{}/publications/{}", b.endpoint, a.publication);
+    assert_eq!(bed.get(&b.org, &path).await.0, 404);
+}
+
+#[tokio::test]
+async fn c02_a_foreign_id_in_a_body_is_answered_as_a_missing_one() {
+    let bed = Bed::start().await;
+    let third = bed.org("third").await;
+    let poem = bed.published(&third, "poem").await;
+    let a = full(&bed, "a", &poem).await;
+    let b = full(&bed, "b", &poem).await;
+    let missing = |prefix: &str| format!("{prefix}_{:032x}", 7);
+    let versions = format!("/v1/endpoints/{}/versions", b.endpoint);
+    let quota = |subject: Value| json!({"quotas": [{"subject": subject, "limit": {"concurrency": 1}}]});
+    let pairs = [
+        ("POST", versions.as_str(), version(Some(&a.credential)), version(Some(&missing("cred")))),
+        (
+            "PUT",
+            "/v1/quotas",
+            quota(json!({"kind": "key", "key": a.key})),
+            quota(json!({"kind": "key", "key": missing("key")})),
+        ),
+        (
+            "PUT",
+            "/v1/quotas",
+            quota(json!({"kind": "endpoint", "endpoint": a.endpoint})),
+            quota(json!({"kind": "endpoint", "endpoint": missing("ep")})),
+        ),
+        (
+            "PUT",
+            "/v1/quotas",
+            quota(json!({"kind": "each_install", "endpoint": poem})),
+            quota(json!({"kind": "each_install", "endpoint": missing("ep")})),
+        ),
+        (
+            "PUT",
+            "/v1/quotas",
+            quota(json!({"kind": "install", "install": a.install})),
+            quota(json!({"kind": "install", "install": missing("ins")})),
+        ),
+    ];
+    for (method, path, foreign, missing) in pairs {
+        let send =
+            |body: &Value| bed.request(method.parse().unwrap(), path).bearer_auth(&b.org.admin).json(body);
+        let answer = bytes(send(&foreign)).await;
+        assert_eq!(answer.0, 422, "{}", answer.1);
+        assert_eq!(answer, bytes(send(&missing)).await);
+    }
+}
+
+#[tokio::test]
+async fn lists_show_the_own_org_only() {
+    let bed = Bed::start().await;
+    let third = bed.org("third").await;
+    let poem = bed.published(&third, "poem").await;
+    let a = full(&bed, "a", &poem).await;
+    let empty = bed.org("empty").await;
+    for path in ["/v1/credentials", "/v1/endpoints", "/v1/installs", "/v1/usage"] {
+        assert_eq!(bed.get(&empty, path).await.1["data"], json!([]), "{path}");
+    }
+    let keys = bed.get(&a.org, "/v1/keys").await.1;
+    assert_eq!(keys["data"].as_array().unwrap().len(), 2);
+    assert_eq!(bed.get(&empty, "/v1/org").await.1["id"], empty.id.as_str());
+}

@@ -1,0 +1,189 @@
+//! Row-level security is on, and it is a wall of its own: a query that forgets the org sees nothing.
+
+use crate::{
+    bed::{Bed, version},
+    pg::{SYSTEM, TENANT, connect},
+};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+const TENANT_TABLES: [&str; 12] = [
+    "orgs",
+    "keys",
+    "records",
+    "credentials",
+    "names",
+    "endpoints",
+    "versions",
+    "version_credentials",
+    "publications",
+    "installs",
+    "quotas",
+    "idempotency",
+];
+
+async fn fill(bed: &Bed) -> (crate::bed::Org, crate::bed::Org) {
+    let (a, b) = (bed.org("a").await, bed.org("b").await);
+    let secret = json!({"name": "c", "origin": "http://127.0.0.1:9", "secret": "sk-123"});
+    let credential = bed.make(&a, "/v1/credentials", secret).await;
+    let endpoint = bed.published(&a, "haiku").await;
+    let with = version(credential["id"].as_str());
+    bed.make(&a, &format!("/v1/endpoints/{endpoint}/versions"), with).await;
+    let poem = bed.published(&b, "poem").await;
+    bed.make(&a, "/v1/installs", json!({"endpoint": poem, "name": "p", "payer": "publisher"})).await;
+    let quotas = json!({"quotas": [{"subject": {"kind": "org"}, "limit": {"concurrency": 1}}]});
+    assert_eq!(bed.call("PUT", &a.admin, "/v1/quotas", Some(&quotas)).await.0, 200);
+    let key = json!({"name": "k", "scopes": ["call"]});
+    let once =
+        bed.request(reqwest::Method::POST, "/v1/keys").bearer_auth(&a.admin).header("idempotency-key", "k1");
+    assert_eq!(once.json(&key).send().await.unwrap().status(), 201);
+    (a, b)
+}
+
+async fn count(db: &mut PgConnection, table: &str) -> i64 {
+    let (count,): (i64,) =
+        sqlx::query_as(AssertSqlSafe(format!("SELECT count(*) FROM {table}"))).fetch_one(db).await.unwrap();
+    count
+}
+
+fn uuid(id: &str) -> String {
+    id.split_once('_').unwrap().1.to_owned()
+}
+
+#[tokio::test]
+async fn without_an_org_or_with_another_one_the_tenant_role_sees_nothing() {
+    let bed = Bed::start().await;
+    let (a, _) = fill(&bed).await;
+    let stranger = bed.org("stranger").await;
+    let mut db = connect(&bed.database.name, Some(TENANT)).await;
+    for table in TENANT_TABLES {
+        assert_eq!(count(&mut db, table).await, 0, "{table} without an org");
+    }
+    let mut seen_by = async |org: &str, table: &str| {
+        let mut tx = db.begin().await.unwrap();
+        sqlx::query("SELECT set_config('app.org_id', $1, true)")
+            .bind(uuid(org))
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        count(&mut tx, table).await
+    };
+    for table in TENANT_TABLES {
+        assert!(seen_by(&a.id, table).await > 0, "{table} has rows of its own org");
+        let own = if ["orgs", "keys"].contains(&table) {
+            1
+        } else if table == "records" {
+            2
+        } else {
+            0
+        };
+        assert_eq!(seen_by(&stranger.id, table).await, own, "{table} as another org");
+    }
+    assert_eq!(count(&mut db, "endpoints").await, 0, "the setting ends with its transaction");
+}
+
+#[tokio::test]
+async fn the_tenant_role_cannot_write_for_another_org_nor_change_what_is_immutable() {
+    let bed = Bed::start().await;
+    let (a, b) = fill(&bed).await;
+    let mut db = connect(&bed.database.name, Some(TENANT)).await;
+    let (a, b) = (uuid(&a.id), uuid(&b.id));
+    let refused = [
+        format!("INSERT INTO names (org_id, name) VALUES ('{b}', 'stolen')"),
+        format!(
+            "INSERT INTO outbox (org_id, record_key, revision, payload) VALUES ('{b}', 'v1/org/x', 1, '{{}}')"
+        ),
+        "UPDATE versions SET config = '{}'".to_owned(),
+        "UPDATE keys SET digest = digest".to_owned(),
+        "UPDATE orgs SET suspended = false".to_owned(),
+        "DELETE FROM keys".to_owned(),
+        "DELETE FROM publications".to_owned(),
+        "SELECT * FROM outbox".to_owned(),
+        "DELETE FROM usage_events".to_owned(),
+        "SELECT * FROM catalog".to_owned(),
+        "SELECT usage_events_partitions(1)".to_owned(),
+        "ALTER TABLE keys DISABLE ROW LEVEL SECURITY".to_owned(),
+        "SET ROLE alphagate_system".to_owned(),
+    ];
+    for sql in refused {
+        let mut tx = db.begin().await.unwrap();
+        sqlx::query("SELECT set_config('app.org_id', $1, true)").bind(&a).execute(&mut *tx).await.unwrap();
+        let error = sqlx::query(AssertSqlSafe(sql.clone())).execute(&mut *tx).await.expect_err(&sql);
+        assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("42501"), "{sql}: {error}");
+    }
+    let mut tx = db.begin().await.unwrap();
+    sqlx::query("SELECT set_config('app.org_id', $1, true)").bind(&a).execute(&mut *tx).await.unwrap();
+    let sql = AssertSqlSafe(format!("UPDATE endpoints SET description = 'x' WHERE org_id = '{b}'"));
+    assert_eq!(sqlx::query(sql).execute(&mut *tx).await.unwrap().rows_affected(), 0);
+}
+
+#[tokio::test]
+async fn the_system_role_reads_no_secret_and_changes_no_tenants_configuration() {
+    let bed = Bed::start().await;
+    fill(&bed).await;
+    let mut db = connect(&bed.database.name, Some(SYSTEM)).await;
+    for sql in [
+        "SELECT secret FROM credentials",
+        "SELECT config FROM versions",
+        "UPDATE endpoints SET live_version = NULL",
+        "UPDATE keys SET revoked_at = NULL",
+        "DELETE FROM records",
+        "INSERT INTO installs SELECT * FROM installs",
+        "SELECT * FROM usage_events",
+        "ALTER TABLE keys DISABLE ROW LEVEL SECURITY",
+    ] {
+        let error = sqlx::query(sql).execute(&mut db).await.expect_err(sql);
+        assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("42501"), "{sql}: {error}");
+    }
+    assert_eq!(count(&mut db, "idempotency").await, 0, "only expired answers are its business");
+}
+
+#[tokio::test]
+async fn every_table_forces_row_level_security_and_the_groups_own_nothing() {
+    let bed = Bed::start().await;
+    let mut db = bed.database.superuser().await;
+    let open: Vec<(String,)> = sqlx::query_as(
+        "SELECT relname::text FROM pg_class
+         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relname <> '_sqlx_migrations'
+            AND NOT (relrowsecurity AND (relforcerowsecurity OR relispartition))",
+    )
+    .fetch_all(&mut db)
+    .await
+    .unwrap();
+    assert_eq!(open, []);
+    let owned: Vec<(String,)> = sqlx::query_as(
+        "SELECT relname::text FROM pg_class JOIN pg_roles ON pg_roles.oid = relowner
+         WHERE relnamespace = 'public'::regnamespace
+            AND (rolname LIKE 'alphagate_tenant%' OR rolname LIKE 'alphagate_system%' OR rolsuper)",
+    )
+    .fetch_all(&mut db)
+    .await
+    .unwrap();
+    assert_eq!(owned, []);
+    let direct: Vec<(String,)> = sqlx::query_as(
+        "SELECT relname::text FROM pg_class WHERE relispartition AND relkind = 'r'
+            AND (has_table_privilege('alphagate_tenant', oid, 'SELECT')
+                OR has_table_privilege('alphagate_system', oid, 'SELECT, INSERT'))",
+    )
+    .fetch_all(&mut db)
+    .await
+    .unwrap();
+    assert_eq!(direct, [], "partitions are reached through their parent only");
+}
+
+#[tokio::test]
+async fn every_tenant_table_has_its_org_in_its_primary_key() {
+    let bed = Bed::start().await;
+    let mut db = bed.database.superuser().await;
+    let loose: Vec<(String,)> = sqlx::query_as(
+        "SELECT c.relname::text FROM pg_class c
+         JOIN pg_attribute o ON o.attrelid = c.oid AND o.attname = 'org_id'
+         LEFT JOIN pg_constraint p ON p.conrelid = c.oid AND p.contype = 'p' AND o.attnum = ANY(p.conkey)
+         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND p.oid IS NULL
+            AND NOT c.relispartition",
+    )
+    .fetch_all(&mut db)
+    .await
+    .unwrap();
+    assert_eq!(loose, []);
+}
