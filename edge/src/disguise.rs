@@ -74,8 +74,8 @@ impl Disguise {
     fn error(&self, text: &str) -> String {
         match serde_json::from_str::<Value>(text) {
             Ok(mut error) => {
-                if let Some(message) = error.get("message").and_then(Value::as_str).map(|m| self.message(m)) {
-                    error["message"] = Value::from(message);
+                if let Some(message) = error.get_mut("message") {
+                    *message = message.as_str().map_or(Value::Null, |text| self.message(text).into());
                 }
                 error.to_string()
             }

@@ -29,7 +29,7 @@ impl Shown {
 }
 
 /// The state of one stream.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Lifecycle {
     disguise: Disguise,
     fallback_id: String,
@@ -152,8 +152,11 @@ impl Lifecycle {
             );
         }
         let mut response = self.response.clone().unwrap_or_default();
-        response["status"] = json!("failed");
-        response["error"] = json!({"code": problem.code.as_str(), "message": problem.message});
+        if let Some(response) = response.as_object_mut() {
+            response.insert("status".into(), json!("failed"));
+            let error = json!({"code": problem.code.as_str(), "message": problem.message});
+            response.insert("error".into(), error);
+        }
         out += &self.event("response.failed", json!({"response": response}));
         self.ended.get_or_insert((Outcome::Failed, None));
         out + "data: [DONE]\n\n"

@@ -128,7 +128,7 @@ fn conclude(
 ) -> Result<Asked, Problem> {
     let mut refusal = None;
     let mut outdated = false;
-    for reply in replies {
+    for (side, reply) in replies.into_iter().enumerate() {
         match reply {
             Some(Reserved::Admitted { requests, tokens, .. }) => {
                 let limits = &mut reservation.limits;
@@ -141,7 +141,9 @@ fn conclude(
                 outdated = true;
             }
             Some(Reserved::Refused(refused)) => refusal = Some(over(&refused)),
-            Some(Reserved::Suspended) => refusal = Some(Code::OrgSuspended.into()),
+            Some(Reserved::Suspended) if side == 0 => refusal = Some(Code::OrgSuspended.into()),
+            // The publisher is suspended: to others its endpoints are not there.
+            Some(Reserved::Suspended) => refusal = Some(Problem::new(Code::EndpointNotFound).param("model")),
             Some(Reserved::Unknown | Reserved::Spent) | None => {
                 refusal.get_or_insert_with(|| Problem::new(Code::QuotaUnavailable).retry_after_ms(1_000));
             }

@@ -113,6 +113,10 @@ impl OrgObject {
         let quotas: Vec<Quota> = match core.org(ask.org)? {
             None => return Ok(Reserved::Unknown),
             Some(org) if org.suspended => return Ok(Reserved::Suspended),
+            // Whoever pays for another org's calls has set a limit for them; it may still be on its way here.
+            Some(org) if ask.pays_for_install() && !ask.is_limited(&org.quotas) => {
+                return Ok(Reserved::Unknown);
+            }
             Some(org) if ask.metered => org.quotas.clone(),
             Some(_) => Vec::new(),
         };

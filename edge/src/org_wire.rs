@@ -3,7 +3,7 @@
 use alphagate_contract::{
     id::{EndpointId, InstallId, OrgId, RequestId},
     quota::{
-        Amounts,
+        Amounts, Quota, Subject,
         book::{Caller, Refused, Room},
     },
     record::{Record, RecordKey},
@@ -31,6 +31,21 @@ pub struct Reserve {
     pub admission: Option<Admission>,
     /// After how long it counts as an orphan, milliseconds.
     pub ttl_ms: u64,
+}
+
+impl Reserve {
+    /// Whether this org pays for a call of another org.
+    #[must_use]
+    pub const fn pays_for_install(&self) -> bool {
+        self.metered && self.caller.key.is_none()
+    }
+
+    /// Whether one of the quotas limits each install of the endpoint.
+    #[must_use]
+    pub fn is_limited(&self, quotas: &[Quota]) -> bool {
+        let limit = Subject::EachInstall { endpoint: self.caller.endpoint };
+        quotas.iter().any(|quota| quota.subject == limit)
+    }
 }
 
 /// Answer to [`Reserve`].

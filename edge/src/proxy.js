@@ -1,6 +1,6 @@
 // Calls a provider: one fetch with its own abort, its head awaited with a limit, its body read or pumped.
 //
-// Invariant: whatever happens here, the call to the provider ends when the request does.
+// Invariant: whatever happens here, the call to the provider ends when the request does, also when the caller leaves.
 
 import { readAll } from './body.js';
 
@@ -39,11 +39,16 @@ export function respond(parts, headers) {
   return new Response(bodyOf(parts), { headers });
 }
 
-/** One call to a provider. */
+/** One call to a provider, on behalf of a caller, whose leaving is told by the signal `caller`. */
 export class Call {
-  constructor(url, headers, parts, lease) {
+  constructor(url, headers, parts, lease, caller) {
     this.controller = new AbortController();
     this.response = null;
+    /** Whether the caller has left. */
+    this.gone = false;
+    /** Told when the caller leaves. */
+    this.onGone = null;
+    caller?.addEventListener('abort', () => this.leave());
     this.answered = fetch(url, {
       method: 'POST',
       headers,
@@ -89,5 +94,12 @@ export class Call {
   /** Ends the call. */
   abort() {
     this.controller.abort();
+  }
+
+  /** Ends the call, because nobody waits for its answer any more. */
+  leave() {
+    this.gone = true;
+    this.abort();
+    this.onGone?.();
   }
 }

@@ -51,7 +51,11 @@ extern "C" {
     pub type Call;
 
     #[wasm_bindgen(constructor)]
-    fn new(url: &str, headers: &Object, parts: &Array, lease: &Lease) -> Call;
+    fn new(url: &str, headers: &Object, parts: &Array, lease: &Lease, caller: &web_sys::AbortSignal) -> Call;
+
+    /// Whether the caller has left, which ends the call.
+    #[wasm_bindgen(method, getter)]
+    pub fn gone(this: &Call) -> bool;
 
     #[wasm_bindgen(method, catch)]
     async fn head(this: &Call, wait_ms: f64) -> Result<JsValue, JsValue>;
@@ -142,29 +146,37 @@ pub fn respond(
     Ok(worker::Response::from(response))
 }
 
-/// Sends a request to a provider.
+/// What a call to a provider is made of, besides its body.
+#[derive(Debug)]
+pub struct Dial<'a> {
+    /// Where to.
+    pub url: &'a str,
+    /// The credential.
+    pub secret: Option<&'a Secret<String>>,
+    /// The request's id, for the provider's logs.
+    pub request_id: &'a str,
+    /// Whether an event stream is wanted.
+    pub stream: bool,
+    /// The caller's request: when its sender leaves, the call ends.
+    pub caller: &'a worker::Request,
+}
+
+/// Sends a request to a provider; its body is an edited original.
 #[must_use]
-pub fn dial(
-    url: &str,
-    secret: Option<&Secret<String>>,
-    request_id: &str,
-    stream: bool,
-    original: &Uint8Array,
-    pieces: &[Piece],
-    lease: &Lease,
-) -> Call {
-    let bearer = secret.map(|secret| format!("Bearer {}", secret.reveal()));
+pub fn dial(dial: &Dial<'_>, original: &Uint8Array, pieces: &[Piece], lease: &Lease) -> Call {
+    let bearer = dial.secret.map(|secret| format!("Bearer {}", secret.reveal()));
     let mut headers = vec![
         ("content-type", "application/json"),
-        ("accept", if stream { "text/event-stream" } else { "application/json" }),
+        ("accept", if dial.stream { "text/event-stream" } else { "application/json" }),
         ("accept-encoding", "identity"),
         ("user-agent", "alphagate"),
-        ("x-request-id", request_id),
+        ("x-request-id", dial.request_id),
     ];
     if let Some(bearer) = &bearer {
         headers.push(("authorization", bearer));
     }
-    Call::new(url, &object(&headers), &parts(original, pieces), lease)
+    let left = dial.caller.inner().signal();
+    Call::new(dial.url, &object(&headers), &parts(original, pieces), lease, &left)
 }
 
 impl Call {

@@ -38,6 +38,8 @@ pub struct Route {
     pub seen_by_caller: Vec<Seen>,
     /// Records that the publisher's object owns, where that is another org's.
     pub seen_by_publisher: Vec<Seen>,
+    /// The org whose credential is used.
+    paying: OrgId,
     record: Rc<Record>,
     credential: Option<Rc<Record>>,
 }
@@ -72,9 +74,8 @@ impl Route {
         else {
             return Err(Code::EndpointMisconfigured.into());
         };
-        let payer = if self.payer == Payer::Publisher { Some(self.publisher) } else { None };
-        let foreign = payer.is_some_and(|org| org != credential.org);
-        if foreign || origin(&self.target()?.base_url).as_ref() != Some(&credential.origin) {
+        let origin = origin(&self.target()?.base_url);
+        if credential.org != self.paying || origin.as_ref() != Some(&credential.origin) {
             return Err(Code::EndpointMisconfigured.into());
         }
         open(visit, *id, credential).map(Some)
@@ -140,6 +141,7 @@ pub async fn route(
         version,
         seen_by_caller: vec![(RecordKey::Key(key.id), key_revision), (name_key, name_record.revision)],
         seen_by_publisher: Vec::new(),
+        paying: if payer == Payer::Publisher { name.publisher } else { key.org },
         record,
         credential: None,
     };

@@ -7,7 +7,8 @@ use crate::{
     admit, answer, clock,
     disguise::{Disguise, Usage},
     org_client::{self, Asked, Reservation},
-    proxy::{self, Call, Head, Lease},
+    org_wire::Settle,
+    proxy::{self, Call, Dial, Head, Lease},
     request::{self, Outgoing},
     resolve::{self, Route},
     settings::Settings,
@@ -79,9 +80,19 @@ async fn serve(
         Err(problem) => return Err(give_back(visit, admitted.reservation, problem)),
     };
     let Admitted { outgoing, reservation, .. } = &admitted;
+    if request.inner().signal().aborted() {
+        return Err(give_back(visit, admitted.reservation, left()));
+    }
     let url = format!("{}/responses", target.base_url.trim_end_matches('/'));
     let id = visit.id.to_string();
-    let call = proxy::dial(&url, secret.as_ref(), &id, outgoing.stream, &body, &outgoing.pieces, lease);
+    let dial = Dial {
+        url: &url,
+        secret: secret.as_ref(),
+        request_id: &id,
+        stream: outgoing.stream,
+        caller: request,
+    };
+    let call = proxy::dial(&dial, &body, &outgoing.pieces, lease);
     drop(body);
     let (reservation, disguise) = (reservation.clone(), outgoing.disguise.clone());
     if outgoing.stream {
@@ -125,6 +136,11 @@ async fn plan(
     Ok((route, outgoing))
 }
 
+/// For the log: nobody reads the answer to a caller who has left.
+fn left() -> Problem {
+    Problem::new(Code::RequestMalformed).message("The caller left before the answer.")
+}
+
 fn give_back(visit: &Visit, reservation: Reservation, problem: Problem) -> Problem {
     org_client::cancel(visit, reservation);
     problem
@@ -141,6 +157,7 @@ async fn streamed(
     let settings = &visit.settings;
     let head = call.wait_head(settings.keep_alive_ms.min(settings.first_byte_timeout_ms)).await;
     let refused = match head {
+        _ if call.gone() => return Err(abandoned(visit, reservation, price)),
         Head::Status(200) if call.is_event_stream() => None,
         // Nothing yet: the status is committed now, so that comments can keep the connection alive.
         Head::Silent if settings.keep_alive_ms < settings.first_byte_timeout_ms => None,
@@ -176,6 +193,7 @@ async fn whole(
 ) -> Result<Response, Problem> {
     let settings = &visit.settings;
     let refused = match call.wait_head(settings.first_byte_timeout_ms).await {
+        _ if call.gone() => return Err(abandoned(visit, reservation, price)),
         Head::Status(200) if !call.is_event_stream() => None,
         Head::Silent => Some(Code::UpstreamTimeout.into()),
         Head::Unreachable => Some(Code::UpstreamUnreachable.into()),
@@ -193,16 +211,29 @@ async fn whole(
     lease.release();
     let (outcome, usage) = match &shown {
         Ok((_, outcome, usage)) => (*outcome, *usage),
+        Err(_) if call.gone() => (Outcome::Aborted, None),
         Err(_) => (Outcome::Failed, None),
     };
     let settle = stream::settlement(&reservation, outcome, usage, price, first_byte_ms);
-    let (env, limit_ms, limits) = (visit.env.clone(), settings.object_timeout_ms, reservation.limits);
-    visit.context.wait_until(async move {
-        org_client::settle(&env, limit_ms, &reservation, &settle).await;
-    });
+    let limits = reservation.limits;
+    settle_later(visit, reservation, settle);
     let mut response = shown?.0;
     answer::add_limits(response.headers_mut(), &limits).map_err(|_| Code::Internal)?;
     Ok(response)
+}
+
+/// The caller left while the provider was at work: it is charged at the estimate.
+fn abandoned(visit: &Visit, reservation: Reservation, price: Option<Price>) -> Problem {
+    let settle = stream::settlement(&reservation, Outcome::Aborted, None, price, 0);
+    settle_later(visit, reservation, settle);
+    left()
+}
+
+fn settle_later(visit: &Visit, reservation: Reservation, settle: Settle) {
+    let (env, limit_ms) = (visit.env.clone(), visit.settings.object_timeout_ms);
+    visit.context.wait_until(async move {
+        org_client::settle(&env, limit_ms, &reservation, &settle).await;
+    });
 }
 
 fn show(bytes: &Uint8Array, disguise: &Disguise) -> Result<(Response, Outcome, Option<Usage>), Problem> {

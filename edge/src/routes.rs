@@ -6,6 +6,9 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::{Context, Env, Method, Request, Response, Result, console_error, console_log};
 
+/// Longest path in the log, characters: every route and every endpoint's name fit, a caller's 20 KB do not.
+const PATH_LOGGED_MAX: usize = 256;
+
 /// Answers one request, whatever happens.
 ///
 /// # Errors
@@ -39,8 +42,9 @@ async fn answered(visit: &Visit, mut request: Request) -> Result<Response> {
         Ok(response) => response,
         Err(problem) => answer::problem(&problem)?,
     };
+    let shown_path: String = path.chars().take(PATH_LOGGED_MAX).collect();
     let line = serde_json::json!({
-        "message": "request", "request_id": visit.id, "method": request.method().as_ref(), "path": path,
+        "message": "request", "request_id": visit.id, "method": request.method().as_ref(), "path": shown_path,
         "status": response.status_code(), "code": code, "head_ms": visit.elapsed_ms(),
     });
     if response.status_code() >= 500 {

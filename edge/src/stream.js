@@ -95,6 +95,8 @@ export class Splitter {
     this.maxEventBytes = maxEventBytes;
     this.boundaries = new Boundaries();
     this.rest = new Uint8Array(0);
+    /** Where `rest` lies, with room behind it, once it has grown; else null. */
+    this.room = null;
     this.begun = false;
   }
 
@@ -103,8 +105,19 @@ export class Splitter {
     return this.rest.length === 0;
   }
 
+  /** `rest` with `chunk` behind it. Room grows twofold: a long event in small chunks is not copied for each. */
+  append(chunk) {
+    const length = this.rest.length + chunk.length;
+    if (this.room === null || length > this.room.length) {
+      this.room = new Uint8Array(2 * length);
+      this.room.set(this.rest);
+    }
+    this.room.set(chunk, this.rest.length);
+    return this.room.subarray(0, length);
+  }
+
   feed(chunk) {
-    let bytes = this.rest.length ? concat(this.rest, chunk) : chunk;
+    let bytes = this.rest.length ? this.append(chunk) : chunk;
     let scan = this.rest.length;
     if (!this.begun) {
       if (bytes.length < 3 && BOM.slice(0, bytes.length).every((b, at) => bytes[at] === b)) {
@@ -112,7 +125,8 @@ export class Splitter {
         return [];
       }
       this.begun = true;
-      if (BOM.every((b, at) => bytes[at] === b)) bytes = bytes.subarray(3);
+      if (BOM.every((b, at) => bytes[at] === b)) bytes = bytes.slice(3);
+      this.room = null;
       scan = 0;
     }
     const pieces = [];
@@ -135,6 +149,7 @@ export class Splitter {
     }
     if (run < start) pieces.push({ pass: bytes.subarray(run, start) });
     this.rest = start === 0 ? bytes : bytes.slice(start);
+    if (start !== 0) this.room = null;
     if (this.rest.length > this.maxEventBytes) throw new Error('event too large');
     return pieces;
   }
@@ -163,6 +178,8 @@ class Pump {
     this.stopped = null;
     this.reader = null;
     this.writer.closed.catch(() => this.halt('gone'));
+    call.onGone = () => this.halt('gone');
+    if (call.gone) this.halt('gone');
   }
 
   /** Stops reading, for good; the first reason holds. */
@@ -171,6 +188,10 @@ class Pump {
     this.stopped = reason;
     this.call.abort();
     this.reader?.cancel(reason).catch(() => {});
+    // A write to a caller who has left, or who does not read, may never end by itself.
+    const giveUp = () => this.writer.abort(reason).catch(() => {});
+    if (reason === 'gone') giveUp();
+    else this.lastTimer = setTimeout(giveUp, this.limits.keepAliveMs);
   }
 
   async write(bytes) {
@@ -296,6 +317,7 @@ class Pump {
     } catch {
       // The caller has left.
     }
+    clearTimeout(this.lastTimer);
   }
 
   failure(reason) {

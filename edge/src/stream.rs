@@ -64,7 +64,7 @@ impl Stream {
         let limits = self.limits();
         let this = Rc::new(self);
         let (rewrite, fail, settle) = Self::hooks(&this);
-        let last_resort = this.failure("ended", &[]);
+        let last_resort = this.last_resort();
         let hooks = object([
             ("rewrite", rewrite.as_ref().clone()),
             ("fail", fail.as_ref().clone()),
@@ -131,6 +131,13 @@ impl Stream {
             .into(),
         };
         let tail = self.lifecycle.borrow_mut().fail(&problem, last_passed);
+        Uint8Array::from(tail.as_bytes())
+    }
+
+    /// The end of a stream of which nothing has come, for when nobody can be asked any more. The stream's own
+    /// lifecycle must not learn of it.
+    fn last_resort(&self) -> Uint8Array {
+        let tail = self.lifecycle.borrow().clone().fail(&Code::UpstreamIncomplete.into(), &[]);
         Uint8Array::from(tail.as_bytes())
     }
 

@@ -28,6 +28,8 @@ export const failed = (reason) => event('response.failed', { reason });
 export class FakeCall {
   aborts = 0;
   response = null;
+  gone = false;
+  onGone = null;
   #answer;
   #body;
 
@@ -67,6 +69,13 @@ export class FakeCall {
     this.aborts += 1;
     this.#answer(0);
     this.#body.error(new Error('aborted'));
+  }
+
+  /** The platform tells that the caller has left; the stream to it may still look open. */
+  leave() {
+    this.gone = true;
+    this.abort();
+    this.onGone?.();
   }
 }
 

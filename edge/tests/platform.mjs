@@ -4,11 +4,48 @@
 
 import { setImmediate as turn } from 'node:timers/promises';
 
+/** A reader and a writer, hand to hand: nothing lies between them. */
 globalThis.IdentityTransformStream = class {
+  #offered = null;
+  #wanted = null;
+
   constructor() {
-    const { readable, writable } = new TransformStream({}, { highWaterMark: 1 }, { highWaterMark: 0 });
-    this.readable = readable;
-    this.writable = writable;
+    this.readable = new ReadableStream(
+      {
+        start: (reader) => (this.reader = reader),
+        pull: () =>
+          new Promise((done) => {
+            this.#wanted = done;
+            this.#meet();
+          }),
+        cancel: (reason) => {
+          this.writer.error(reason);
+          this.#offered?.refuse(reason);
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    this.writable = new WritableStream({
+      start: (writer) => (this.writer = writer),
+      write: (chunk, { signal }) =>
+        new Promise((taken, refuse) => {
+          this.#offered = { chunk, taken, refuse };
+          // A write that nobody reads ends when its stream is aborted, unlike in the specification.
+          signal.addEventListener('abort', () => refuse(signal.reason));
+          this.#meet();
+        }),
+      close: () => this.reader.close(),
+      abort: (reason) => this.reader.error(reason),
+    });
+  }
+
+  #meet() {
+    if (!this.#offered || !this.#wanted) return;
+    this.reader.enqueue(this.#offered.chunk);
+    this.#offered.taken();
+    this.#wanted();
+    this.#offered = null;
+    this.#wanted = null;
   }
 };
 

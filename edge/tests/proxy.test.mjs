@@ -27,7 +27,8 @@ beforeEach(() => {
 });
 afterEach(() => mock.restoreAll());
 
-const call = (parts = [bytes('{}')], lease = new Lease(1_000, 1_000)) => new Call('http://provider/v1', { a: 'b' }, parts, lease);
+const call = (parts = [bytes('{}')], lease = new Lease(1_000, 1_000), caller) =>
+  new Call('http://provider/v1', { a: 'b' }, parts, lease, caller);
 
 test('small bodies go as one piece, large ones as they lie, both with their length', async () => {
   assert.equal(text([bodyOf([bytes('ab'), bytes(''), bytes('c')])]), 'abc');
@@ -81,6 +82,18 @@ test('an abort ends the fetch, before its answer and after', async () => {
   assert.equal(await early.head(1_000), 0);
   assert.ok(asked.options.signal.aborted);
   early.abort();
+});
+
+test('a caller that leaves ends the call, and whoever wants to know is told', async () => {
+  const caller = new AbortController();
+  const running = call(undefined, undefined, caller.signal);
+  let told = 0;
+  running.onGone = () => (told += 1);
+  assert.ok(!running.gone);
+  caller.abort();
+  assert.ok(running.gone && asked.options.signal.aborted);
+  assert.equal(told, 1);
+  assert.equal(await running.head(1_000), 0);
 });
 
 test('an answer is read within its limits, and the call is ended when it is not', async () => {

@@ -3,7 +3,7 @@
 // `a` and `b` stand for the fields `data` and `event`, so that seven bytes are enough for lines that matter.
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
 import './platform.mjs';
 import { BOM, ends, events, lastEnd, withoutBom } from './reference.mjs';
 import { Splitter, eventName } from '../src/stream.js';
@@ -148,4 +148,16 @@ test('an event over the limit is not collected', () => {
   assert.deepEqual(splitter.feed(raw('12345678')), []);
   assert.throws(() => splitter.feed(raw('9')));
   assert.equal(new Splitter(8).feed(raw('1234567890\n\n')).length, 1);
+});
+
+test('an event that comes in many small chunks is not copied for each of them', () => {
+  const chunk = raw('x'.repeat(64));
+  const count = 4_096;
+  const splitter = new Splitter(EVENT_MAX_BYTES);
+  const set = mock.method(Uint8Array.prototype, 'set');
+  for (let n = 0; n < count; n++) splitter.feed(chunk);
+  const copied = set.mock.calls.reduce((sum, call) => sum + call.arguments[0].length, 0);
+  set.mock.restore();
+  assert.ok(copied < 4 * count * chunk.length, `${copied} bytes were copied`);
+  assert.equal(splitter.rest.length, count * chunk.length);
 });

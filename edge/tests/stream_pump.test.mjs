@@ -223,6 +223,31 @@ test('a caller that leaves ends the call at once, and is settled once as gone', 
   }
 });
 
+test('a caller whose leaving is only told by the platform is settled the same', async () => {
+  const before = new FakeCall();
+  before.leave();
+  const late = new Run({ call: before }).listen();
+  await settled();
+  assertEnded(late, 'gone');
+  const run = await begun();
+  run.call.send(CREATED);
+  await settled();
+  run.call.leave();
+  await settled();
+  assertEnded(run, 'gone');
+  assert.equal(run.hooks.lastPassed, null);
+});
+
+test('a write that nobody will ever read does not hold the end back when the caller leaves', async () => {
+  const run = new Run();
+  run.call.begin();
+  run.call.send(CREATED, DELTA, DELTA);
+  await settled();
+  run.call.leave();
+  await settled();
+  assertEnded(run, 'gone');
+});
+
 test('a caller that leaves after the terminal event was served in full', async () => {
   const run = await begun();
   run.call.send(COMPLETED);
@@ -253,7 +278,7 @@ test('a caller that does not read at all is given up at the deadline', async () 
   for (let n = 0; n < 5; n++) run.call.send(DELTA);
   await pass(timers, LIMITS.idleMaxMs + 200);
   assert.ok(run.call.aborts > 0, 'the provider is not kept waiting');
-  await run.leave();
+  await pass(timers, LIMITS.keepAliveMs);
   assertEnded(run, 'failed');
 });
 
