@@ -1,0 +1,86 @@
+// The OpenAI SDK for node, unmodified, through the cases that the test asks for. Its argument is the npm package.
+//
+// One JSON line in is one case, one JSON line out is what came of it. It decides nothing: the table is in tests/sdks.rs.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+
+const { default: OpenAI } = await import(process.argv[2]);
+
+function makeClient(ask, seen) {
+  const options = { baseURL: ask.base_url, apiKey: ask.api_key };
+  if (ask.timeout_s !== undefined) options.timeout = ask.timeout_s * 1000;
+  if (ask.max_retries !== undefined) options.maxRetries = ask.max_retries;
+  options.fetch = (url, init) => {
+    seen.attempts += 1;
+    if (ask.dump) writeFileSync(ask.dump, init.body);
+    return fetch(url, init);
+  };
+  return new OpenAI(options);
+}
+
+function given(ask) {
+  const body = { model: ask.model, input: ask.input, x_case: ask.case, ...ask.extra };
+  if (ask.image_file) {
+    const image_url = `data:image/png;base64,${readFileSync(ask.image_file).toString('base64')}`;
+    const content = [{ type: 'input_text', text: ask.input }, { type: 'input_image', image_url }];
+    body.input = [{ role: 'user', content }];
+  }
+  return body;
+}
+
+function noteResponse(response, seen) {
+  // Only some of the ways to get a response fill in `output_text`.
+  seen.text = response.output_text ?? response.output.flatMap((item) => item.content.map((part) => part.text)).join('');
+  seen.model = response.model;
+  seen.status = response.status;
+  seen.total_tokens = response.usage.total_tokens;
+}
+
+async function read(stream, ask, seen) {
+  for await (const event of stream) {
+    seen.types.push(event.type);
+    if (event.type === 'response.output_text.delta') seen.deltas += event.delta;
+    if (event.type === 'response.completed') noteResponse(event.response, seen);
+    if (seen.types.length === ask.leave_after) return;
+  }
+}
+
+const verbs = {
+  async create(client, ask, seen) {
+    const response = await client.responses.create(given(ask));
+    seen.request_id = response._request_id;
+    noteResponse(response, seen);
+  },
+
+  async raw(client, ask, seen) {
+    await read(await client.responses.create({ ...given(ask), stream: true }), ask, seen);
+  },
+
+  async helper(client, ask, seen) {
+    const stream = client.responses.stream(given(ask));
+    await read(stream, ask, seen);
+    if (ask.leave_after === undefined) noteResponse(await stream.finalResponse(), seen);
+  },
+
+  async models(client, _ask, seen) {
+    seen.ids = [];
+    for await (const model of client.models.list()) seen.ids.push(model.id);
+  },
+};
+
+function noteError(error, seen) {
+  const { status, code, type, param, requestID, message } = error;
+  seen.error = { class: error.constructor.name, status, code, type, param, request_id: requestID, message };
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const ask = JSON.parse(line);
+  const seen = { case: ask.case, attempts: 0, types: [], deltas: '', error: null };
+  try {
+    await verbs[ask.how](makeClient(ask, seen), ask, seen);
+  } catch (error) {
+    noteError(error, seen);
+  }
+  console.log(JSON.stringify(seen));
+}

@@ -1,0 +1,95 @@
+"""The OpenAI SDK for Python, unmodified, through the cases that the test asks for.
+
+One JSON line in is one case, one JSON line out is what came of it. It decides nothing: the table is in tests/sdks.rs.
+"""
+
+import base64
+import json
+import sys
+
+import openai
+
+
+def make_client(ask, seen):
+    def watch(request):
+        seen["attempts"] += 1
+        if "dump" in ask:
+            with open(ask["dump"], "wb") as file:
+                file.write(request.read())
+
+    http_client = openai.DefaultHttpxClient(event_hooks={"request": [watch]})
+    options = {"timeout": ask["timeout_s"]} if "timeout_s" in ask else {}
+    options |= {"max_retries": ask["max_retries"]} if "max_retries" in ask else {}
+    return openai.OpenAI(base_url=ask["base_url"], api_key=ask["api_key"], http_client=http_client, **options)
+
+
+def arguments(ask):
+    given = {"model": ask["model"], "input": ask["input"], "extra_body": {"x_case": ask["case"], **ask["extra"]}}
+    if "image_file" in ask:
+        with open(ask["image_file"], "rb") as file:
+            image = "data:image/png;base64," + base64.b64encode(file.read()).decode()
+        text = {"type": "input_text", "text": ask["input"]}
+        given["input"] = [{"role": "user", "content": [text, {"type": "input_image", "image_url": image}]}]
+    return given
+
+
+def note_response(response, seen):
+    seen["text"] = response.output_text
+    seen["model"] = response.model
+    seen["status"] = response.status
+    seen["total_tokens"] = response.usage.total_tokens
+
+
+def create(client, ask, seen):
+    response = client.responses.create(**arguments(ask))
+    seen["request_id"] = response._request_id
+    note_response(response, seen)
+
+
+def read(stream, ask, seen):
+    for event in stream:
+        seen["types"].append(event.type)
+        if event.type == "response.output_text.delta":
+            seen["deltas"] += event.delta
+        if event.type == "response.completed":
+            note_response(event.response, seen)
+        if len(seen["types"]) == ask.get("leave_after"):
+            stream.close()
+            return
+
+
+def raw(client, ask, seen):
+    read(client.responses.create(stream=True, **arguments(ask)), ask, seen)
+
+
+def helper(client, ask, seen):
+    with client.responses.stream(**arguments(ask)) as stream:
+        read(stream, ask, seen)
+        if "leave_after" not in ask:
+            note_response(stream.get_final_response(), seen)
+
+
+def models(client, ask, seen):
+    seen["ids"] = [model.id for model in client.models.list()]
+
+
+def note_error(error, seen):
+    fields = {"status": "status_code", "code": "code", "type": "type", "param": "param", "request_id": "request_id"}
+    seen["error"] = {name: getattr(error, attribute, None) for name, attribute in fields.items()}
+    seen["error"] |= {"class": type(error).__name__, "message": str(error)}
+
+
+def main():
+    verbs = {"create": create, "raw": raw, "helper": helper, "models": models}
+    for line in sys.stdin:
+        ask = json.loads(line)
+        seen = {"case": ask["case"], "attempts": 0, "types": [], "deltas": "", "error": None}
+        try:
+            with make_client(ask, seen) as client:
+                verbs[ask["how"]](client, ask, seen)
+        except Exception as error:
+            note_error(error, seen)
+        print(json.dumps(seen), flush=True)
+
+
+main()
