@@ -25,6 +25,17 @@ async fn drained(bed: &Bed) {
     panic!("{} records were never pushed", pending(bed).await);
 }
 
+/// Waits until the edge has been told of a record, whatever it answered.
+async fn arrived(bed: &Bed, key: &str) {
+    for _ in 0..200 {
+        if bed.edge.record(key).is_some() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{key} never arrived");
+}
+
 async fn key(bed: &Bed, org: &Org) -> String {
     let made = bed.make(org, "/v1/keys", json!({"name": "k", "scopes": ["call"]})).await;
     text(&made["id"])
@@ -54,6 +65,7 @@ async fn an_answer_that_was_lost_is_pushed_again_and_harms_nothing() {
     let org = bed.org("a").await;
     bed.edge.lose_answers(true);
     let key = key(&bed, &org).await;
+    arrived(&bed, &format!("v1/key/{key}")).await;
     bed.edge.lose_answers(false);
     drained(&bed).await;
     let times =
