@@ -33,7 +33,8 @@ fn keys() {
     for case in vectors["cases"].as_array().unwrap() {
         let ring = Ring::parse(text(case, "ring")).unwrap();
         let mode: Mode = serde_json::from_value(case["mode"].clone()).unwrap();
-        let (org, id) = (text(case, "org").parse::<OrgId>().unwrap(), text(case, "key").parse::<KeyId>().unwrap());
+        let (org, id) =
+            (text(case, "org").parse::<OrgId>().unwrap(), text(case, "key").parse::<KeyId>().unwrap());
         let mut secret = [0; SECRET_BYTES];
         hex::decode_to_slice(text(case, "secret"), &mut secret).unwrap();
         let key = ApiKey::mint(&ring, mode, org, id, secret);
