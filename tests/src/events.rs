@@ -49,9 +49,12 @@ mod tests {
     #[test]
     fn events_are_read_whatever_the_line_ends() {
         for eol in ["\n", "\r", "\r\n"] {
-            let text = format!(": hi{eol}{eol}event: a{eol}data: 1{eol}data: 2{eol}{eol}data: x{eol}{eol}data: lost{eol}");
+            let text = format!(
+                ": hi{eol}{eol}event: a{eol}data: 1{eol}data: 2{eol}{eol}data: x{eol}{eol}data: lost{eol}"
+            );
             let events = read_events(text.as_bytes());
-            let expected = [("a", "1\n2"), ("message", "x")].map(|(name, data)| Event { name: name.into(), data: data.into() });
+            let expected = [("a", "1\n2"), ("message", "x")]
+                .map(|(name, data)| Event { name: name.into(), data: data.into() });
             assert_eq!(events, expected);
         }
     }

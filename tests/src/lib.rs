@@ -4,7 +4,11 @@
 //! one another.
 
 pub mod events;
+pub mod raw;
 pub mod stage;
+mod wait;
 
 pub use events::{Event, read_events};
+pub use raw::Raw;
 pub use stage::{Caller, Stage};
+pub use wait::until;

@@ -1,17 +1,26 @@
 //! An endpoint with its orgs and keys, ready to be called.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use alphagate_bed::{
     Bed,
     provider::Calls,
     seed::{Key, Org},
 };
-use anyhow::Result;
+use anyhow::{Result, bail};
 use reqwest::Response;
 use serde_json::{Value, json};
 
-use crate::events::{Event, read_events};
+use crate::{
+    events::{Event, read_events},
+    wait::until,
+};
+
+/// From a settlement to its event in control: a second in the ledger, and room for a loaded machine.
+const USAGE_MAX: Duration = Duration::from_secs(30);
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
@@ -87,6 +96,18 @@ impl Stage {
     /// What the provider saw of this stage.
     pub fn calls(&self) -> Calls {
         self.bed.provider().calls_of(&self.model)
+    }
+
+    /// The usage events of the publishing org, once control has `number` of them; more is an error.
+    pub async fn usage(&self, number: usize) -> Result<Vec<Value>> {
+        until(&format!("{number} usage events"), USAGE_MAX, async || {
+            let events = self.org.admin.usage().await?;
+            if events.len() > number {
+                bail!("{} usage events instead of {number}: {events:?}", events.len());
+            }
+            Ok((events.len() == number).then_some(events))
+        })
+        .await
     }
 }
 

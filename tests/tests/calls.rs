@@ -13,7 +13,8 @@ async fn a_header_names_the_endpoint_when_the_model_cannot() -> Result<()> {
     let stage = Stage::new(Bed::shared().await?, json!({})).await?;
     for body in [json!({"input": "x", "model": "gpt-4o"}), json!({"input": "x"})] {
         let request = stage.caller.http.post(format!("{}/v1/responses", stage.caller.edge_url));
-        let request = request.bearer_auth(&stage.caller.key.secret).header("X-AG-Endpoint", &stage.caller.name);
+        let request =
+            request.bearer_auth(&stage.caller.key.secret).header("X-AG-Endpoint", &stage.caller.name);
         let answer: Value = request.json(&body).send().await?.error_for_status()?.json().await?;
         assert_eq!(answer["model"], stage.caller.name.as_str());
     }
@@ -58,7 +59,8 @@ async fn browsers_may_call_from_the_origins_that_are_set_and_from_no_other() -> 
         let preflight = preflight.header("access-control-request-headers", "authorization").send().await?;
         assert_eq!(preflight.status().as_u16(), 204);
         assert_eq!(preflight.headers().contains_key(header::ACCESS_CONTROL_ALLOW_HEADERS), allowed);
-        let call = stage.caller.http.post(&url).header("origin", origin).bearer_auth(&stage.caller.key.secret);
+        let call =
+            stage.caller.http.post(&url).header("origin", origin).bearer_auth(&stage.caller.key.secret);
         let answer = call.json(&json!({"model": stage.caller.name, "input": "x"})).send().await?;
         let allow = answer.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN);
         assert_eq!(allow.map(|value| value.as_bytes()), allowed.then_some(origin.as_bytes()));

@@ -94,7 +94,8 @@ async fn an_endpoint_made_private_keeps_its_installs_and_takes_no_new_ones() -> 
     assert_eq!(status(&following).await?, 200);
 
     let other = bed.org("Too late").await?;
-    let install = |endpoint: &str| json!({"endpoint": endpoint, "name": "x", "version": null, "payer": "publisher"});
+    let install =
+        |endpoint: &str| json!({"endpoint": endpoint, "name": "x", "version": null, "payer": "publisher"});
     let private = other.admin.call(Method::POST, "/v1/installs", Some(&install(&stage.endpoint))).await?;
     let missing = format!("ep_{}", "0".repeat(32));
     let missing = other.admin.call(Method::POST, "/v1/installs", Some(&install(&missing))).await?;
@@ -102,7 +103,11 @@ async fn an_endpoint_made_private_keeps_its_installs_and_takes_no_new_ones() -> 
     assert_eq!((private.status, private.body.to_string()), (missing.status, missing.body.to_string()));
     let catalog: Value = other.admin.get("/v1/catalog?limit=100").await?;
     let listed = catalog["data"].as_array().context("no list")?;
-    assert!(listed.iter().all(|item| item["id"] != stage.endpoint.as_str() && item["endpoint"] != stage.endpoint.as_str()));
+    assert!(
+        listed
+            .iter()
+            .all(|item| item["id"] != stage.endpoint.as_str() && item["endpoint"] != stage.endpoint.as_str())
+    );
     Ok(())
 }
 
@@ -112,7 +117,12 @@ async fn a_foreign_endpoint_by_name_or_id_is_the_same_404_as_a_missing_one() -> 
     let stage = Stage::new(bed, json!({})).await?;
     let other = Stage::new(bed, json!({})).await?;
     let mut bodies = Vec::new();
-    for name in [stage.caller.name.clone(), stage.endpoint.clone(), "missing".into(), format!("{}@1", stage.caller.name)] {
+    for name in [
+        stage.caller.name.clone(),
+        stage.endpoint.clone(),
+        "missing".into(),
+        format!("{}@1", stage.caller.name),
+    ] {
         let caller = Caller { name, ..other.caller.clone() };
         let response = caller.post(json!({})).await?;
         assert_eq!(response.status().as_u16(), 404);
@@ -125,7 +135,8 @@ async fn a_foreign_endpoint_by_name_or_id_is_the_same_404_as_a_missing_one() -> 
 #[tokio::test]
 async fn a_thousand_followers_cost_one_pointer_put() -> Result<()> {
     // A bed of its own: the knobs count the puts of all tests that share one.
-    let bed: &'static Bed = Box::leak(Box::new(Bed::start(alphagate_bed::Options::default().with_knobs()).await?));
+    let bed: &'static Bed =
+        Box::leak(Box::new(Bed::start(alphagate_bed::Options::default().with_knobs()).await?));
     let stage = Stage::new(bed, json!({"instructions": "one"})).await?;
     let number = if std::env::var_os("AG_DEEP").is_some() { 1_000 } else { 60 };
     let mut followers = Vec::new();

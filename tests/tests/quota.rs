@@ -9,6 +9,10 @@ use std::{
 };
 
 use alphagate_bed::{Bed, KvMode};
+use alphagate_contract::{
+    ring::Ring,
+    sign::{self, Audience, SIGNATURE_HEADER, Signed},
+};
 use alphagate_tests::{Caller, Stage};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -44,7 +48,12 @@ async fn of_a_thousand_requests_for_the_last_unit_exactly_one_is_admitted() -> R
         }
         let statuses = tasks.join_all().await.into_iter().collect::<Result<Vec<u16>>>()?;
         let count = |status| statuses.iter().filter(|other| **other == status).count();
-        assert_eq!(count(200), 1, "{window}: {:?}", statuses.iter().filter(|s| **s != 429).collect::<Vec<_>>());
+        assert_eq!(
+            count(200),
+            1,
+            "{window}: {:?}",
+            statuses.iter().filter(|s| **s != 429).collect::<Vec<_>>()
+        );
         assert_eq!(count(429) + count(503), LAST_UNIT_CALLERS - 1, "{window}");
         assert_eq!(stage.calls().counts().started - before, 1, "{window}");
     }
@@ -138,7 +147,8 @@ async fn an_eviction_between_reserve_and_settle_neither_over_admits_nor_sticks()
 
 #[tokio::test]
 async fn a_clock_that_steps_back_moves_no_window() -> Result<()> {
-    let bed: &'static Bed = Box::leak(Box::new(Bed::start(alphagate_bed::Options::default().with_knobs()).await?));
+    let bed: &'static Bed =
+        Box::leak(Box::new(Bed::start(alphagate_bed::Options::default().with_knobs()).await?));
     let stage = Stage::new(bed, json!({})).await?;
     stage.org.admin.put_quotas(&org_quota(json!({"unit": "requests", "window": "minute", "cap": 1}))).await?;
     assert_eq!(stage.caller.ask(json!({})).await?.0, 200);
@@ -171,7 +181,8 @@ async fn the_installs_of_an_endpoint_are_each_under_the_publishers_quota() -> Re
 
 #[tokio::test]
 async fn a_revoked_key_is_refused_from_the_revokes_answer_on_while_kv_still_has_it() -> Result<()> {
-    let bed: &'static Bed = Box::leak(Box::new(Bed::start(alphagate_bed::Options::default().with_knobs()).await?));
+    let bed: &'static Bed =
+        Box::leak(Box::new(Bed::start(alphagate_bed::Options::default().with_knobs()).await?));
     let stage = Stage::new(bed, json!({})).await?;
     let revoked = Arc::new(AtomicBool::new(false));
     let (admitted_late, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
@@ -225,5 +236,30 @@ async fn a_suspended_org_is_refused_at_once() -> Result<()> {
         assert!(reply.status.is_success(), "{}", reply.body);
         assert_eq!(stage.caller.ask(json!({})).await?.0, expected);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_publisher_never_pays_for_an_install_without_a_limit() -> Result<()> {
+    let stage = Stage::new(Bed::shared().await?, json!({})).await?;
+    let (_, consumer) = stage.consumer("unlimited", None).await?;
+    assert_eq!(consumer.ask(json!({})).await?.0, 200);
+    // The org's record without its limits, as if they were still on their way.
+    let record = json!({
+        "key": format!("v1/org/{}", stage.org.id), "revision": 9_000_000_000_000_000_u64,
+        "value": {"kind": "org", "suspended": false, "quotas": []},
+    });
+    let body = json!({"org": stage.org.id, "records": [record]}).to_string();
+    let ring = Ring::parse(stage.bed.secrets().get("AG_CONTROL_TO_EDGE_RING")?)?;
+    let path = "/internal/v1/records";
+    let signed =
+        Signed { audience: Audience::Edge, method: "POST", path_and_query: path, body: body.as_bytes() };
+    let now_ms = std::time::UNIX_EPOCH.elapsed()?.as_millis().try_into()?;
+    let request = stage.caller.http.post(format!("{}{path}", stage.caller.edge_url));
+    let request = request.header(SIGNATURE_HEADER, sign::sign(&ring, &signed, now_ms));
+    request.body(body).send().await?.error_for_status()?;
+    let (status, answer) = consumer.ask(json!({})).await?;
+    assert_eq!((status, &answer["error"]["code"]), (503, &json!("quota_unavailable")));
+    assert_eq!(stage.caller.ask(json!({})).await?.0, 200, "the publisher's own calls go on");
     Ok(())
 }

@@ -40,7 +40,14 @@ fn start(bed: &Bed, scratch: &Path, port: u16) -> Result<Wrangler> {
     let log = File::create(scratch.join("log"))?;
     let child = Command::new(places::node()?)
         .arg(places::workspace()?.join("node_modules/wrangler/bin/wrangler.js"))
-        .args(["dev", "--ip", "127.0.0.1", "--port", &port.to_string(), "--show-interactive-dev-session=false"])
+        .args([
+            "dev",
+            "--ip",
+            "127.0.0.1",
+            "--port",
+            &port.to_string(),
+            "--show-interactive-dev-session=false",
+        ])
         .args(["--var", &format!("AG_CONTROL_URL:{}", bed.control_url())])
         .arg("--env-file")
         .arg(scratch.join("secrets"))

@@ -1,5 +1,6 @@
 //! Running other programs to their end, with errors that say which one failed and how.
 
+use std::io::IsTerminal;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -40,6 +41,11 @@ pub(crate) fn cargo() -> Result<Command> {
         }
     }
     Ok(command)
+}
+
+/// Cargo shows what it does to a person who waits, and nothing to a log.
+pub(crate) fn quiet() -> Option<&'static str> {
+    (!std::io::stderr().is_terminal()).then_some("--quiet")
 }
 
 fn describe(command: &Command) -> String {

@@ -39,7 +39,14 @@ impl Arguments {
 /// The command `test`.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     println!("Preparing");
-    steps::build_everything()?;
+    steps::prepare()?;
+    match arguments.package {
+        // Building all tests builds control too, with the features that the tests have: once, not twice.
+        None => {
+            steps::step("tests", || run::visibly(cargo_test(arguments)?.arg("--no-run").args(run::quiet())))?
+        }
+        Some(_) => steps::control()?,
+    }
     let python = steps::step("Python", python::prepare)?;
     if arguments.is_whole_suite() {
         steps::step("contract's vectors in Wasm", vectors_in_wasm)?;
@@ -77,12 +84,8 @@ impl Postgres {
 }
 
 fn suite(arguments: &Arguments, python: &Path, database_url: &str) -> Result<()> {
-    let mut cargo = run::cargo()?;
-    cargo.arg("test");
-    match &arguments.package {
-        Some(package) => cargo.args(["--package", package]),
-        None => cargo.arg("--workspace"),
-    };
+    let mut cargo = cargo_test(arguments)?;
+    cargo.arg("--no-fail-fast");
     if !arguments.filters.is_empty() {
         cargo.arg("--").args(&arguments.filters);
     }
@@ -94,6 +97,17 @@ fn suite(arguments: &Arguments, python: &Path, database_url: &str) -> Result<()>
         cargo.env("AG_DEEP", "1");
     }
     run::visibly(&mut cargo)
+}
+
+/// The same packages, and so the same build, with and without `--no-run`.
+fn cargo_test(arguments: &Arguments) -> Result<Command> {
+    let mut cargo = run::cargo()?;
+    cargo.arg("test");
+    match &arguments.package {
+        Some(package) => cargo.args(["--package", package]),
+        None => cargo.arg("--workspace"),
+    };
+    Ok(cargo)
 }
 
 fn path_with_npm_first() -> Result<OsString> {

@@ -42,7 +42,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     let begun_at = Instant::now();
     let announcement = Announcement::none_yet()?;
     println!("Starting Alpha Gate");
-    steps::build_everything()?;
+    steps::prepare()?;
+    steps::control()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(until_stopped(&arguments, &announcement, begun_at))?;
     Ok(ExitCode::SUCCESS)

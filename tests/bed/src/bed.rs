@@ -216,6 +216,13 @@ impl Bed {
         Ok(())
     }
 
+    /// Holds every answer of every Durable Object back for so long; what was asked is done at once. A restart of
+    /// the edge ends it. Needs [`Options::kv_faults`].
+    pub async fn delay_object_ms(&self, delay_ms: u64) -> Result<()> {
+        self.turn(&format!("delay?object_ms={delay_ms}")).await?;
+        Ok(())
+    }
+
     /// Aborts the Durable Object of this name at once, with what it is doing: the next request builds it again
     /// from its storage. Needs [`Options::kv_faults`].
     pub async fn abort_object(&self, name: &str) -> Result<()> {

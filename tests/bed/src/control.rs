@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::places;
 use crate::process::{Launch, Process};
-use crate::ready;
+use crate::{ready, stale};
 
 /// A debug build on a loaded machine starts within a second or two.
 const READY_MAX: Duration = Duration::from_secs(30);
@@ -18,6 +18,9 @@ const READY_MAX: Duration = Duration::from_secs(30);
 const MIGRATE_MAX: Duration = Duration::from_secs(60);
 /// Longer than the deadline that control itself gives requests under way when asked to end.
 pub(crate) const STOP_MAX: Duration = Duration::from_secs(15);
+
+/// What it is built from.
+const SOURCES: [&str; 3] = ["contract/src", "control/src", "migrations"];
 
 /// The binary: `AG_CONTROL_BIN`, else the debug build in cargo's target folder.
 pub(crate) fn binary() -> Result<PathBuf> {
@@ -28,6 +31,7 @@ pub(crate) fn binary() -> Result<PathBuf> {
     if !binary.is_file() {
         bail!("{} is missing: run `cargo build -p alphagate-control`", binary.display());
     }
+    stale::warn("control", &binary, &SOURCES, "cargo build -p alphagate-control")?;
     Ok(binary)
 }
 

@@ -10,6 +10,7 @@ mod demo;
 mod edge;
 mod faults;
 mod http;
+mod limits;
 mod options;
 pub mod places;
 mod ports;
@@ -21,6 +22,7 @@ mod runtime;
 mod secrets;
 pub mod seed;
 mod spawner;
+mod stale;
 mod store;
 
 pub use bed::Bed;

@@ -4,7 +4,8 @@
 
 use std::env;
 use std::fs::{self, File, TryLockError};
-use std::os::unix::fs::PermissionsExt;
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -90,7 +91,7 @@ impl DataDir {
     pub(crate) fn temporary() -> Result<Self> {
         let uid = rustix::process::geteuid().as_raw();
         let root = env::temp_dir().join(format!("alphagate-beds-{uid}"));
-        make_folder(&root)?;
+        make_shared_root(&root)?;
         // Held while a folder exists that is not locked yet, so that no sweep takes it away.
         let gate = File::create(root.join("sweep.lock"))?;
         gate.lock().context("cannot lock the folder of beds")?;
@@ -141,6 +142,21 @@ pub(crate) fn make_folder(path: &Path) -> Result<()> {
         fs::set_permissions(path, fs::Permissions::from_mode(FOLDER_MODE))
     };
     make().with_context(|| format!("cannot make {}", path.display()))
+}
+
+/// Makes a folder of a fixed name where anybody may make one, and refuses what somebody else put there.
+pub(crate) fn make_shared_root(path: &Path) -> Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            return Err(error).with_context(|| format!("cannot make {}", path.display()));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    let there = fs::symlink_metadata(path)?;
+    if !there.is_dir() || there.uid() != rustix::process::geteuid().as_raw() {
+        bail!("{} belongs to somebody else", path.display());
+    }
+    make_folder(path)
 }
 
 /// Writes a file that only its owner may read.

@@ -3,11 +3,13 @@
 //! Invariant: leased ports lie below the range from which the kernel takes ports for outgoing connections,
 //! and a lock file keeps other beds of this user away: nobody can slip in between a kill and a restart.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+
+use crate::places;
 
 /// Registered services lie mostly below, the kernel's outgoing ports (32768–60999 on Linux) above.
 const FIRST: u16 = 20_000;
@@ -54,7 +56,7 @@ fn try_lease(port: u16) -> Result<Option<Lease>> {
 fn folder() -> Result<PathBuf> {
     let uid = rustix::process::geteuid().as_raw();
     let folder = std::env::temp_dir().join(format!("alphagate-ports-{uid}"));
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    places::make_shared_root(&folder)?;
     Ok(folder)
 }
 

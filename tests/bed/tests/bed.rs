@@ -6,7 +6,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use alphagate_bed::{Bed, KvMode, Options, Postgres};
+use alphagate_bed::{Bed, KvMode, Options, Postgres, Scratch, Server};
+use sqlx::{Connection, PgConnection};
 
 /// A second process of this test binary, which runs only that test.
 const VICTIM: &str = "victim_that_is_started_by_another_test";
@@ -93,11 +94,14 @@ async fn victim_that_is_started_by_another_test() {
 }
 
 /// Starts the victim, returns its bed's folder when the bed is ready, and ends it as told.
-fn folder_of_ended_victim(kill: bool) -> String {
+fn folder_of_ended_victim(kill: bool, database_url: Option<&str>) -> String {
     let mut command = Command::new(std::env::current_exe().expect("this binary"));
     command.args([VICTIM, "--exact", "--ignored", "--nocapture"]).stdout(Stdio::piped());
     if kill {
         command.env("AG_VICTIM_WAITS", "1");
+    }
+    if let Some(url) = database_url {
+        command.env("DATABASE_URL", url);
     }
     let mut victim = command.spawn().expect("a victim");
     let lines = BufReader::new(victim.stdout.take().expect("stdout")).lines().map_while(Result::ok);
@@ -120,14 +124,14 @@ fn processes_of(folder: &str) -> Vec<String> {
 
 #[test]
 fn an_exit_leaves_neither_processes_nor_files_of_a_shared_bed() {
-    let folder = folder_of_ended_victim(false);
+    let folder = folder_of_ended_victim(false, None);
     assert_eq!(processes_of(&folder), Vec::<String>::new());
     assert!(!fs::exists(&folder).expect("a look"), "{folder} is still there");
 }
 
 #[tokio::test]
 async fn a_killed_process_leaves_no_process_and_its_files_go_with_the_next_bed() {
-    let folder = folder_of_ended_victim(true);
+    let folder = folder_of_ended_victim(true, None);
     let deadline = Instant::now() + SOON;
     while !processes_of(&folder).is_empty() {
         assert!(Instant::now() < deadline, "still there: {:?}", processes_of(&folder));
@@ -136,4 +140,19 @@ async fn a_killed_process_leaves_no_process_and_its_files_go_with_the_next_bed()
     assert!(fs::exists(&folder).expect("a look"));
     start(Options::default()).await.stop().await;
     assert!(!fs::exists(&folder).expect("a look"), "{folder} is still there");
+}
+
+#[tokio::test]
+async fn an_exit_drops_the_database_of_a_shared_bed_in_a_foreign_server() {
+    let scratch = Scratch::new().expect("a folder");
+    let server = Server::start(&scratch.path().join("postgres"), None, false).await.expect("a server");
+    let url = server.url();
+    let victim = tokio::task::spawn_blocking(move || folder_of_ended_victim(false, Some(&url)));
+    victim.await.expect("a victim");
+    let mut connection = PgConnection::connect(&server.url()).await.expect("connect");
+    let left = "SELECT (SELECT count(*) FROM pg_database WHERE datname LIKE 'ag\\_bed%')
+                     + (SELECT count(*) FROM pg_roles WHERE rolname LIKE 'ag\\_bed%')";
+    let left: i64 = sqlx::query_scalar(left).fetch_one(&mut connection).await.expect("a count");
+    assert_eq!(left, 0);
+    server.stop().await;
 }

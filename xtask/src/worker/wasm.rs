@@ -51,7 +51,8 @@ pub(crate) fn has_target() -> Result<bool> {
 pub(super) fn optimise(folder: &Path) -> Result<()> {
     let wasm = folder.join(super::WASM);
     let mut wasm_opt = npm::node_program("wasm-opt")?;
-    wasm_opt.args(["-Oz", "--strip-debug", "--strip-producers"]);
+    // Not -Oz: its inlining saves 7 % raw, but costs 10 % gzipped, and four times as long.
+    wasm_opt.args(["-O1", "--shrink-level=2", "--strip-debug", "--strip-producers"]);
     // What rustc turns on for this target; wasm-opt takes nothing for granted.
     for feature in FEATURES {
         wasm_opt.arg(format!("--enable-{feature}"));

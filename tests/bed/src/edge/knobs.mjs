@@ -9,7 +9,15 @@ import worker, * as exports from "./index.js";
 const CONTROL_PREFIX = "/__bed/";
 const ABORT_URL = "http://bed/__bed/abort";
 
-const state = { kv: "normal", clock_offset_ms: 0, kv_reads: 0, kv_puts: 0, object_calls: 0, ...boot.AG_BED };
+const state = {
+  kv: "normal",
+  clock_offset_ms: 0,
+  object_delay_ms: 0,
+  kv_reads: 0,
+  kv_puts: 0,
+  object_calls: 0,
+  ...boot.AG_BED,
+};
 
 // ── clock: the isolate's wall clock is the real one plus a settable offset, also a negative one ──────────
 
@@ -112,7 +120,10 @@ export class OrgObject extends exports.OrgObject {
   async fetch(request) {
     if (request.url === ABORT_URL) this.#ctx.abort("aborted by the bed");
     state.object_calls += 1;
-    return super.fetch(request);
+    const answer = await super.fetch(request);
+    // What was asked has happened; whoever waits for the answer does not learn of it in time.
+    if (state.object_delay_ms) await scheduler.wait(state.object_delay_ms);
+    return answer;
   }
 }
 
@@ -125,6 +136,9 @@ const controls = {
   },
   clock(query) {
     state.clock_offset_ms = Number(query.get("offset_ms"));
+  },
+  delay(query) {
+    state.object_delay_ms = Number(query.get("object_ms"));
   },
   async abort(query, env) {
     const object = env.ORG.get(env.ORG.idFromName(query.get("name")));

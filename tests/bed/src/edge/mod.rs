@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::places;
 use crate::process::{Launch, Process};
+use crate::{places, stale};
 
 /// On SIGHUP, SIGINT and SIGTERM Miniflare itself exits at once, before workerd is gone.
 const END: Signal = Signal::USR2;
@@ -24,6 +24,10 @@ const READY_MAX: Duration = Duration::from_secs(30);
 const STOP_MAX: Duration = Duration::from_secs(8);
 /// An object that serves a request is evicted after it: longer than any test lets an object work.
 const COMMAND_MAX: Duration = Duration::from_secs(10);
+
+/// What `cargo xtask worker` writes last, and what it builds from.
+const STAMP: &str = "inputs.sha256";
+const SOURCES: [&str; 2] = ["contract/src", "edge/src"];
 
 /// What the harness is told, as its first line.
 #[derive(Debug, Serialize)]
@@ -53,6 +57,7 @@ impl Settings {
         if !worker_dir.join("index.js").is_file() {
             bail!("{} has no Worker: run `cargo xtask worker`", worker_dir.display());
         }
+        stale::warn("the Worker", &worker_dir.join(STAMP), &SOURCES, "cargo xtask worker")?;
         Ok(Self {
             port,
             persist_dir,

@@ -73,7 +73,7 @@ impl Account {
         for root in roots {
             if root.is_dir() && self.can_pass(&root.canonicalize()?) {
                 let stand_in = root.join(&name);
-                places::make_folder(&stand_in)?;
+                places::make_shared_root(&stand_in)?;
                 return Ok(stand_in);
             }
         }

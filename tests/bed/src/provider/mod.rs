@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::ports::Lease;
-use crate::runtime;
+use crate::{limits, runtime};
 
 pub use knobs::{Eol, Knobs, Refusal, Terminal, Tokens};
 pub use ledger::{Calls, Counts, Outcome, Seen};
@@ -76,6 +76,7 @@ impl Provider {
     }
 
     pub(crate) async fn on(lease: Lease) -> Result<Self> {
+        limits::raise_open_files();
         let handle = runtime::handle()?;
         let (release, _) = watch::channel(0);
         let defaults = Mutex::default();
