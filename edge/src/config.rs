@@ -27,7 +27,7 @@ thread_local! {
 }
 
 enum Fetched {
-    Record(Record, usize),
+    Record(Box<Record>, usize),
     Missing,
     Failed,
 }
@@ -48,7 +48,7 @@ pub async fn get(visit: &Visit, key: &RecordKey) -> Result<Option<Rc<Record>>, P
     let now_ms = clock::now_ms();
     match fetched {
         Fetched::Record(record, bytes) => {
-            let newest = MEMORY.with_borrow_mut(|memory| memory.learn(record, bytes, now_ms));
+            let newest = MEMORY.with_borrow_mut(|memory| memory.learn(*record, bytes, now_ms));
             Ok(Known::Record(newest).present())
         }
         Fetched::Missing => {
@@ -105,7 +105,7 @@ async fn from_control(visit: &Visit, key: &RecordKey) -> Fetched {
 }
 
 fn read(key: &RecordKey, text: &str) -> Fetched {
-    match serde_json::from_str::<Record>(text) {
+    match serde_json::from_str::<Box<Record>>(text) {
         Ok(record) if record.key == *key => Fetched::Record(record, text.len()),
         _ => Fetched::Failed,
     }

@@ -162,7 +162,8 @@ mod tests {
 
     #[test]
     fn members_are_replaced_or_appended_and_the_rest_stays() {
-        let cases: [(&str, &[(&str, &str)], &str); 6] = [
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+        let cases: [Case<'_>; 6] = [
             ("{}", &[("a", "1")], r#"{"a":1}"#),
             ("{ }\n", &[("a", "1"), ("b", "2")], "{ \"a\":1,\"b\":2}\n"),
             (r#"{"x" : 1e999 ,"a":[ 1 ]}"#, &[("a", "null")], r#"{"x" : 1e999 ,"a":null}"#),
