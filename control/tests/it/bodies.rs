@@ -52,7 +52,7 @@ fn naughty() -> Vec<String> {
     strings
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn c01_texts_are_stored_to_the_letter_or_refused() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;
@@ -82,7 +82,7 @@ async fn c01_texts_are_stored_to_the_letter_or_refused() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn c01_what_cannot_be_stored_is_422_with_its_place() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;
@@ -128,7 +128,7 @@ async fn c01_what_cannot_be_stored_is_422_with_its_place() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn c03_fields_that_are_not_the_callers_are_422() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;
@@ -166,7 +166,7 @@ async fn raw(bed: &Bed, org: &Org, body: impl Into<reqwest::Body>) -> (u16, Valu
     read(bed.request(Method::POST, "/v1/keys").bearer_auth(&org.admin).body(body)).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn c04_bombs_are_refused_and_the_program_goes_on() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;
@@ -204,7 +204,7 @@ async fn chunked(bed: &Bed, org: &Org, body: &[u8]) -> String {
     line
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn c13_of_the_same_name_at_once_one_is_made() {
     let bed = Bed::start().await;
     let (org, other) = (bed.org("a").await, bed.org("b").await);

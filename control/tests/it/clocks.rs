@@ -36,7 +36,7 @@ async fn replica(bed: &Bed, off_ms: i64) -> String {
     url
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn c11_keys_expire_and_overlap_by_the_databases_clock() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;

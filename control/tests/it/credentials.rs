@@ -27,7 +27,7 @@ fn opened(bed: &Bed, org: &Org, id: &str, private: &str) -> String {
     record.sealed.open(&Ring::parse(private).unwrap(), &binding).unwrap().reveal().clone()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_secret_goes_to_the_edge_sealed_and_nowhere_else() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;
@@ -56,7 +56,7 @@ async fn a_secret_goes_to_the_edge_sealed_and_nowhere_else() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_credential_in_use_cannot_be_deleted() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;
@@ -75,7 +75,7 @@ async fn a_credential_in_use_cannot_be_deleted() {
     assert_eq!(bed.get(&org, &path).await.0, 404);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_targets_origin_must_be_its_credentials() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;
@@ -93,7 +93,7 @@ async fn a_targets_origin_must_be_its_credentials() {
     bed.make(&org, &versions, version(Some(&id))).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn c12_private_upstreams_need_the_operators_leave() {
     let bed = Bed::with(&[("AG_ALLOW_PRIVATE_UPSTREAMS", "false")]).await;
     let org = bed.org("a").await;
@@ -112,7 +112,7 @@ async fn c12_private_upstreams_need_the_operators_leave() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn after_a_rotation_of_our_own_keys_everything_is_sealed_anew() {
     let mut bed = Bed::start().await;
     let org = bed.org("a").await;

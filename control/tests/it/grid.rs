@@ -109,7 +109,7 @@ impl Cast {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn every_route_answers_every_kind_of_caller_as_the_grid_says() {
     let cast = Cast::new().await;
     let mut cells = 0;
@@ -143,7 +143,7 @@ async fn every_route_answers_every_kind_of_caller_as_the_grid_says() {
     assert!(cells > 250, "the grid has shrunk to {cells} cells");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_is_not_in_the_table_is_not_there() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;

@@ -19,7 +19,7 @@ async fn keys(bed: &Bed, org: &Org) -> usize {
     bed.get(org, "/v1/keys").await.1["data"].as_array().unwrap().len() - 1
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn c09_a_repetition_gets_the_first_answer_and_another_body_409() {
     let bed = Bed::start().await;
     let (a, b) = (bed.org("a").await, bed.org("b").await);
@@ -39,7 +39,7 @@ async fn c09_a_repetition_gets_the_first_answer_and_another_body_409() {
     assert_eq!(keys(&bed, &a).await, 2);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn of_the_same_key_at_once_one_is_executed_and_all_get_its_answer() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;
@@ -49,7 +49,7 @@ async fn of_the_same_key_at_once_one_is_executed_and_all_get_its_answer() {
     assert_eq!((replies[0].0, keys(&bed, &org).await), (201, 1));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_was_refused_may_be_repeated_with_the_same_key() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;
@@ -60,7 +60,7 @@ async fn what_was_refused_may_be_repeated_with_the_same_key() {
     assert_eq!(read(once(&bed, &org, "/v1/endpoints", "k", &other)).await.0, 201);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn every_creation_takes_a_key() {
     let bed = Bed::start().await;
     let (org, other) = (bed.org("a").await, bed.org("b").await);
@@ -84,7 +84,7 @@ async fn every_creation_takes_a_key() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_kept_answer_is_not_in_clear_and_is_forgotten_after_a_day() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;
@@ -100,7 +100,7 @@ async fn a_kept_answer_is_not_in_clear_and_is_forgotten_after_a_day() {
     assert_ne!(first["id"], second["id"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_key_that_cannot_be_is_400() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;

@@ -19,7 +19,7 @@ fn name_record(bed: &Bed, org: &Org) -> NameRecord {
     record
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_cannot_be_installed_is_missing_to_the_letter() {
     let bed = Bed::start().await;
     let (a, b) = (bed.org("a").await, bed.org("b").await);
@@ -46,7 +46,7 @@ async fn what_cannot_be_installed_is_missing_to_the_letter() {
     assert_eq!(bed.get(&b, "/v1/catalog").await.1["data"], json!([]));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_catalog_shows_what_is_public_and_finds_it() {
     let bed = Bed::start().await;
     let (a, b) = (bed.org("Acme 100%").await, bed.org("b").await);
@@ -65,7 +65,7 @@ async fn the_catalog_shows_what_is_public_and_finds_it() {
     assert_eq!(bed.get(&b, "/v1/catalog?q=h_iku").await.1["data"], json!([]));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_install_follows_or_is_pinned_to_what_was_once_live() {
     let bed = Bed::start().await;
     let (a, b) = (bed.org("a").await, bed.org("b").await);
@@ -105,7 +105,7 @@ async fn an_install_follows_or_is_pinned_to_what_was_once_live() {
     assert_eq!(name_record(&bed, &b).publisher.to_string(), b.id);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_publisher_pays_only_under_its_terms_and_always_with_a_limit() {
     let bed = Bed::start().await;
     let (a, b) = (bed.org("a").await, bed.org("b").await);
@@ -144,7 +144,7 @@ async fn the_publisher_pays_only_under_its_terms_and_always_with_a_limit() {
     assert_eq!(each_install(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_installer_who_pays_needs_a_credential_for_the_same_origin() {
     let bed = Bed::start().await;
     let (a, b) = (bed.org("a").await, bed.org("b").await);

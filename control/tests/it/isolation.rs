@@ -64,7 +64,7 @@ fn body(route: &Route) -> Value {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn c02_a_foreign_id_is_answered_as_a_missing_one_on_every_route() {
     let bed = Bed::start().await;
     let third = bed.org("third").await;
@@ -93,7 +93,7 @@ async fn c02_a_foreign_id_is_answered_as_a_missing_one_on_every_route() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn c02_a_foreign_publication_is_missing_under_an_own_endpoint() {
     let bed = Bed::start().await;
     let third = bed.org("third").await;
@@ -104,7 +104,7 @@ async fn c02_a_foreign_publication_is_missing_under_an_own_endpoint() {
     assert_eq!(bed.get(&b.org, &path).await.0, 404);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn c02_a_foreign_id_in_a_body_is_answered_as_a_missing_one() {
     let bed = Bed::start().await;
     let third = bed.org("third").await;
@@ -150,7 +150,7 @@ async fn c02_a_foreign_id_in_a_body_is_answered_as_a_missing_one() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn lists_show_the_own_org_only() {
     let bed = Bed::start().await;
     let third = bed.org("third").await;

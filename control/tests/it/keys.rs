@@ -13,7 +13,7 @@ fn key_record(bed: &Bed, id: &Value) -> RecordValue {
     bed.edge.value(&format!("v1/key/{}", id.as_str().unwrap()))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_new_key_shows_its_text_once_and_the_edge_has_its_digest() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;
@@ -40,7 +40,7 @@ async fn a_new_key_shows_its_text_once_and_the_edge_has_its_digest() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn unknown_forged_revoked_and_expired_keys_are_answered_alike() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;
@@ -78,7 +78,7 @@ async fn unknown_forged_revoked_and_expired_keys_are_answered_alike() {
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_revocation_is_enforced_with_its_answer_or_says_that_it_is_not_yet() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;
@@ -103,7 +103,7 @@ async fn a_revocation_is_enforced_with_its_answer_or_says_that_it_is_not_yet() {
     bed.edge.assert_sound();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_rotation_overlaps_and_happens_once() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;
@@ -130,7 +130,7 @@ async fn a_rotation_overlaps_and_happens_once() {
     assert_eq!((reply.0, &reply.1["error"]["param"]), (422, &json!("overlap_s")));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn expired_keys_leave_the_edge_a_day_later() {
     let bed = Bed::with(&[("AG_HOUSEKEEPING_MS", "100")]).await;
     let org = bed.org("a").await;

@@ -5,7 +5,7 @@ use alphagate_contract::record::RecordValue;
 use reqwest::Method;
 use serde_json::json;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_suspended_org_is_refused_here_and_at_the_edge_until_it_is_resumed() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;
@@ -30,7 +30,7 @@ async fn a_suspended_org_is_refused_here_and_at_the_edge_until_it_is_resumed() {
     assert_eq!(code(&bed.operator("GET", &missing, None).await), (404, "not_found"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_request_id_is_taken_over_or_made() {
     let bed = Bed::start().await;
     let sent = |id: &'static str| bed.request(Method::GET, "/healthz").header("x-request-id", id).send();

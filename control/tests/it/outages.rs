@@ -66,7 +66,7 @@ impl Line {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn c10_without_postgres_it_is_503_and_it_heals_by_itself() {
     let mut bed = Bed::start().await;
     let org = bed.org("a").await;
@@ -120,7 +120,7 @@ async fn c10_without_postgres_it_is_503_and_it_heals_by_itself() {
     assert_eq!(odd, 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn c10_all_backends_end_at_once_and_the_next_request_is_served() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;

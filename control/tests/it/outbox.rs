@@ -41,7 +41,7 @@ async fn key(bed: &Bed, org: &Org) -> String {
     text(&made["id"])
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn c07_what_was_committed_is_pushed_after_a_crash() {
     let mut bed = Bed::with(&[IMPATIENT]).await;
     let org = bed.org("a").await;
@@ -59,7 +59,7 @@ async fn c07_what_was_committed_is_pushed_after_a_crash() {
     bed.edge.assert_sound();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_answer_that_was_lost_is_pushed_again_and_harms_nothing() {
     let bed = Bed::with(&[IMPATIENT]).await;
     let org = bed.org("a").await;
@@ -74,7 +74,7 @@ async fn an_answer_that_was_lost_is_pushed_again_and_harms_nothing() {
     bed.edge.assert_sound();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn several_replicas_push_every_orgs_records_in_order() {
     let bed = Bed::with(&[IMPATIENT]).await;
     let replicas = [bed.replica(&[IMPATIENT]).await, bed.replica(&[IMPATIENT]).await];
@@ -109,7 +109,7 @@ async fn several_replicas_push_every_orgs_records_in_order() {
     bed.edge.assert_sound();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn one_org_that_fails_backs_off_and_does_not_block_others() {
     let bed = Bed::with(&[("AG_OUTBOX_BACKOFF_BASE_MS", "100"), ("AG_OUTBOX_BACKOFF_MAX_MS", "60000")]).await;
     let (sick, well) = (bed.org("sick").await, bed.org("well").await);
@@ -129,7 +129,7 @@ async fn one_org_that_fails_backs_off_and_does_not_block_others() {
     bed.edge.assert_sound();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_answer_does_not_wait_for_an_edge_that_hangs() {
     let bed = Bed::with(&[("AG_PUSH_WAIT_MS", "200")]).await;
     let org = bed.org("a").await;
@@ -142,7 +142,7 @@ async fn an_answer_does_not_wait_for_an_edge_that_hangs() {
     drained(&bed).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_row_with_a_smaller_id_that_commits_during_a_push_is_not_lost() {
     let bed = Bed::with(&[IMPATIENT]).await;
     let org = bed.org("a").await;
@@ -168,7 +168,7 @@ async fn a_row_with_a_smaller_id_that_commits_during_a_push_is_not_lost() {
     assert_eq!(bed.edge.value(&key), RecordValue::Gone);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_long_backlog_goes_out_in_batches_and_in_order() {
     let bed = Bed::with(&[IMPATIENT]).await;
     let org = bed.org("a").await;

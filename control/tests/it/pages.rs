@@ -18,7 +18,7 @@ async fn walk(bed: &Bed, org: &Org, path: &str, limit: &str) -> (usize, Vec<Valu
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn c05_pages_neither_repeat_nor_skip_and_limits_are_clamped() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;
@@ -36,7 +36,7 @@ async fn c05_pages_neither_repeat_nor_skip_and_limits_are_clamped() {
     assert_eq!(bed.get(&org, "/v1/keys").await.1["data"].as_array().unwrap().len(), 20);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn c05_forged_and_foreign_cursors_are_400() {
     let bed = Bed::start().await;
     let (a, b) = (bed.org("a").await, bed.org("b").await);
@@ -78,7 +78,7 @@ async fn c05_forged_and_foreign_cursors_are_400() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn every_list_goes_page_by_page() {
     let bed = Bed::start().await;
     let (a, b) = (bed.org("a").await, bed.org("b").await);

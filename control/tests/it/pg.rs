@@ -127,6 +127,8 @@ impl Database {
 }
 
 impl Drop for Database {
+    /// Waits for the drop, and Postgres for every backend that is logging in: the tests' runtime has a thread of its own,
+    /// so that a login that has begun can end meanwhile.
     fn drop(&mut self) {
         let name = self.name.clone();
         let cleaner = std::thread::spawn(move || {

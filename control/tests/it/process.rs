@@ -64,7 +64,7 @@ async fn refused(changes: &[(&str, String)]) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn it_does_not_start_with_a_login_that_row_level_security_does_not_bind() {
     drop(Database::new().await);
     let mut db = connect("postgres", None).await;
@@ -91,7 +91,7 @@ async fn it_does_not_start_with_a_login_that_row_level_security_does_not_bind() 
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn it_does_not_start_on_a_database_that_is_not_migrated() {
     let empty = Database::empty().await;
     let log =
@@ -114,7 +114,7 @@ async fn it_does_not_start_on_a_database_that_is_not_migrated() {
     assert!(log.contains("is missing"), "{log}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn several_databases_of_one_cluster_migrate_at_once() {
     let databases =
         [Database::empty().await, Database::empty().await, Database::empty().await, Database::empty().await];
@@ -132,7 +132,7 @@ async fn several_databases_of_one_cluster_migrate_at_once() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn keygen_prints_what_serve_takes_and_help_is_everywhere() {
     let output = program().arg("keygen").output().await.unwrap();
     assert!(output.status.success());
@@ -161,7 +161,7 @@ async fn keygen_prints_what_serve_takes_and_help_is_everywhere() {
     assert!(!String::from_utf8(output.unwrap().stdout).unwrap().contains("do-not-show"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn c07_killed_between_commit_and_push_the_next_process_pushes() {
     let bed = Bed::start().await;
     let mut process =
@@ -191,7 +191,7 @@ async fn c07_killed_between_commit_and_push_the_next_process_pushes() {
     panic!("never pushed");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn sigterm_finishes_what_has_begun_and_every_line_of_the_log_is_json_with_the_request_id() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;

@@ -8,7 +8,7 @@ use alphagate_contract::record::RecordValue;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn c06_of_fifty_publications_at_once_one_wins_and_versions_have_no_gaps() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;
@@ -32,7 +32,7 @@ async fn c06_of_fifty_publications_at_once_one_wins_and_versions_have_no_gaps() 
     bed.edge.assert_sound();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_publication_moves_one_pointer_and_says_what_is_visible() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;
@@ -62,7 +62,7 @@ fn live(bed: &Bed, endpoint: &str) -> (Option<u32>, bool) {
     (live.version, live.withdrawn)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn publish_roll_back_and_withdraw() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;
@@ -99,7 +99,7 @@ async fn publish_roll_back_and_withdraw() {
     assert_eq!(history, [1, 2, 1]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_edge_reads_through_exactly_what_it_was_pushed() {
     let bed = Bed::start().await;
     let org = bed.org("a").await;

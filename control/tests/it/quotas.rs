@@ -14,7 +14,7 @@ fn quota(subject: Value) -> Value {
     json!({"subject": subject, "limit": {"unit": "requests", "window": "hour", "cap": 5}, "action": "reject"})
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_list_is_replaced_as_a_whole_and_reaches_the_edge() {
     let bed = Bed::start().await;
     let (a, b) = (bed.org("a").await, bed.org("b").await);
@@ -52,7 +52,7 @@ async fn the_list_is_replaced_as_a_whole_and_reaches_the_edge() {
     assert_eq!(at_edge().as_array().unwrap().len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_cannot_be_a_quota_is_422() {
     let bed = Bed::start().await;
     let a = bed.org("a").await;
@@ -90,7 +90,7 @@ async fn what_cannot_be_a_quota_is_422() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_record_that_many_write_at_once_grows_and_ends_with_all_of_it() {
     let bed = Bed::start().await;
     let a = bed.org("a").await;

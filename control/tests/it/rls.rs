@@ -50,7 +50,7 @@ fn uuid(id: &str) -> String {
     id.split_once('_').unwrap().1.to_owned()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn without_an_org_or_with_another_one_the_tenant_role_sees_nothing() {
     let bed = Bed::start().await;
     let (a, _) = fill(&bed).await;
@@ -82,7 +82,7 @@ async fn without_an_org_or_with_another_one_the_tenant_role_sees_nothing() {
     assert_eq!(count(&mut db, "endpoints").await, 0, "the setting ends with its transaction");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_tenant_role_cannot_write_for_another_org_nor_change_what_is_immutable() {
     let bed = Bed::start().await;
     let (a, b) = fill(&bed).await;
@@ -117,7 +117,7 @@ async fn the_tenant_role_cannot_write_for_another_org_nor_change_what_is_immutab
     assert_eq!(sqlx::query(sql).execute(&mut *tx).await.unwrap().rows_affected(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_system_role_reads_no_secret_and_changes_no_tenants_configuration() {
     let bed = Bed::start().await;
     fill(&bed).await;
@@ -138,7 +138,7 @@ async fn the_system_role_reads_no_secret_and_changes_no_tenants_configuration() 
     assert_eq!(count(&mut db, "idempotency").await, 0, "only expired answers are its business");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn every_table_forces_row_level_security_and_the_groups_own_nothing() {
     let bed = Bed::start().await;
     let mut db = bed.database.superuser().await;
@@ -171,7 +171,7 @@ async fn every_table_forces_row_level_security_and_the_groups_own_nothing() {
     assert_eq!(direct, [], "partitions are reached through their parent only");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn every_tenant_table_has_its_org_in_its_primary_key() {
     let bed = Bed::start().await;
     let mut db = bed.database.superuser().await;

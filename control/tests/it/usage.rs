@@ -33,7 +33,7 @@ async fn hand_over(bed: &Bed, org: &Org, events: &[Value]) -> (u16, Value) {
     read(bed.signed("POST", "/internal/v1/usage", body.as_bytes())).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_batch_counts_once_however_often_it_comes() {
     let bed = Bed::start().await;
     let (a, b) = (bed.org("a").await, bed.org("b").await);
@@ -68,7 +68,7 @@ async fn a_batch_counts_once_however_often_it_comes() {
     assert!(bed.get(&b, &format!("/v1/keys/{key}")).await.1["last_used_at"].is_string());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn usage_is_filtered_and_paged() {
     let bed = Bed::start().await;
     let a = bed.org("a").await;
@@ -118,7 +118,7 @@ async fn usage_is_filtered_and_paged() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_is_not_a_batch_of_one_org_is_refused() {
     let bed = Bed::start().await;
     let (a, b) = (bed.org("a").await, bed.org("b").await);
@@ -133,7 +133,7 @@ async fn what_is_not_a_batch_of_one_org_is_refused() {
     assert_eq!(code(&read(unsigned).await), (401, "signature_invalid"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_event_of_any_time_finds_a_partition() {
     let bed = Bed::start().await;
     let a = bed.org("a").await;
