@@ -32,14 +32,14 @@ enum Fetched {
     Failed,
 }
 
-/// The newest record known under this key; `None` if there is none.
+/// The newest record known under this key, which may say that the thing is gone; `None` if there never was one.
 ///
 /// # Errors
 /// 503 `config_unavailable` when neither KV nor control can say and memory is too old.
 pub async fn get(visit: &Visit, key: &RecordKey) -> Result<Option<Rc<Record>>, Problem> {
     let settings = &visit.settings;
     if let Some(known) = recall(key, settings.record_fresh_ms) {
-        return Ok(known.present());
+        return Ok(known.record());
     }
     let fetched = match from_kv(visit, key).await {
         Fetched::Record(record, bytes) => Fetched::Record(record, bytes),
@@ -49,7 +49,7 @@ pub async fn get(visit: &Visit, key: &RecordKey) -> Result<Option<Rc<Record>>, P
     match fetched {
         Fetched::Record(record, bytes) => {
             let newest = MEMORY.with_borrow_mut(|memory| memory.learn(*record, bytes, now_ms));
-            Ok(Known::Record(newest).present())
+            Ok(Some(newest))
         }
         Fetched::Missing => {
             MEMORY.with_borrow_mut(|memory| {
@@ -59,7 +59,7 @@ pub async fn get(visit: &Visit, key: &RecordKey) -> Result<Option<Rc<Record>>, P
             Ok(None)
         }
         Fetched::Failed => match recall(key, settings.record_stale_max_ms) {
-            Some(Known::Record(record)) => Ok(Known::Record(record).present()),
+            Some(Known::Record(record)) => Ok(Some(record)),
             _ => Err(Problem::new(Code::ConfigUnavailable).retry_after_ms(1_000)),
         },
     }

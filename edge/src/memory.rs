@@ -2,7 +2,7 @@
 //!
 //! Invariant: an older revision never replaces a newer one, and the memory stays within its bounds.
 
-use alphagate_contract::record::{Record, RecordKey, RecordValue};
+use alphagate_contract::record::{Record, RecordKey};
 use std::{collections::HashMap, rc::Rc};
 
 /// Most entries; at a few hundred bytes each, some megabytes.
@@ -84,12 +84,12 @@ impl Memory {
 }
 
 impl Known {
-    /// The record, unless it is missing or gone.
+    /// The record, which may say that what it is about is gone.
     #[must_use]
-    pub fn present(self) -> Option<Rc<Record>> {
+    pub fn record(self) -> Option<Rc<Record>> {
         match self {
-            Self::Record(record) if record.value != RecordValue::Gone => Some(record),
-            Self::Record(_) | Self::Missing => None,
+            Self::Record(record) => Some(record),
+            Self::Missing => None,
         }
     }
 }
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
     use alphagate_contract::{
         id::{EndpointId, OrgId},
-        record::LiveRecord,
+        record::{LiveRecord, RecordValue},
     };
 
     fn live(revision: u64) -> Record {
@@ -117,7 +117,7 @@ mod tests {
         assert!(memory.get(&key, 2_999, 1_000).is_some());
         assert!(memory.get(&key, 3_000, 1_000).is_none());
         memory.learn_missing(&key, 4_000);
-        assert!(memory.get(&key, 4_000, u64::MAX).is_some_and(|known| known.present().is_some()));
+        assert!(memory.get(&key, 4_000, u64::MAX).is_some_and(|known| known.record().is_some()));
     }
 
     #[test]

@@ -5,8 +5,8 @@
 use crate::{
     answer::Limits,
     config,
-    org_wire::{Cancel, ListNames, Names, Reserve, Reserved, Settle},
-    resolve::Route,
+    org_wire::{AskNewer, Cancel, ListNames, Names, Reserve, Reserved, Settle},
+    resolve::{Route, Trail},
     visit::{self, Visit},
     wait,
 };
@@ -18,7 +18,7 @@ use alphagate_contract::{
         Amounts, Limit,
         book::{Caller, Refused},
     },
-    record::{Push, Pushed},
+    record::{Push, Pushed, Record},
     usage::{Admission, Payer},
 };
 use futures_util::future::join;
@@ -48,28 +48,35 @@ pub enum Asked {
     Outdated,
 }
 
+/// What is asked for.
+#[derive(Debug)]
+pub struct Ask<'a> {
+    /// What would serve it.
+    pub route: &'a Route,
+    /// What that was concluded from.
+    pub trail: &'a Trail,
+    /// What to reserve.
+    pub estimate: Amounts,
+    /// Whether the caller wants a stream.
+    pub stream: bool,
+}
+
 /// Reserves in the caller's object and, for an install, in the publisher's, in parallel.
 ///
 /// # Errors
 /// 429 over a quota, 403 when suspended, 503 when an object does not answer in time.
-pub async fn reserve(
-    visit: &Visit,
-    key: &ApiKey,
-    route: &Route,
-    estimate: Amounts,
-    stream: bool,
-    attempt: u32,
-) -> Result<Asked, Problem> {
+pub async fn reserve(visit: &Visit, key: &ApiKey, asked: &Ask<'_>, attempt: u32) -> Result<Asked, Problem> {
     // The first attempt goes by the request's own id, so that its usage event is found by `x-request-id`; an id
     // that was cancelled cannot be used again.
     let id = if attempt == 0 { visit.id } else { visit::new_id(visit.started_ms)? };
-    let caller = own_side(visit, key, route, id, estimate, stream);
+    let caller = own_side(visit, key, asked, id);
     let mut orgs = vec![key.org];
-    let replies = if route.publisher == key.org {
+    let publisher = asked.route.publisher;
+    let replies = if publisher == key.org {
         vec![ask(visit, &caller).await]
     } else {
-        orgs.push(route.publisher);
-        let publisher = publisher_side(visit, route, id, estimate);
+        orgs.push(publisher);
+        let publisher = publisher_side(visit, asked, id);
         let (own, other) = join(ask(visit, &caller), ask(visit, &publisher)).await;
         vec![own, other]
     };
@@ -77,18 +84,12 @@ pub async fn reserve(
     conclude(visit, reservation, replies)
 }
 
-fn own_side(
-    visit: &Visit,
-    key: &ApiKey,
-    route: &Route,
-    id: RequestId,
-    estimate: Amounts,
-    stream: bool,
-) -> Reserve {
+fn own_side(visit: &Visit, key: &ApiKey, asked: &Ask<'_>, id: RequestId) -> Reserve {
+    let Ask { route, trail, estimate, stream } = *asked;
     Reserve {
         org: key.org,
         id,
-        seen: route.seen_by_caller.clone(),
+        seen: trail.of(key.org),
         caller: Caller { key: Some(key.id), endpoint: route.endpoint, install: route.install },
         metered: true,
         estimate,
@@ -108,11 +109,12 @@ fn own_side(
     }
 }
 
-fn publisher_side(visit: &Visit, route: &Route, id: RequestId, estimate: Amounts) -> Reserve {
+fn publisher_side(visit: &Visit, asked: &Ask<'_>, id: RequestId) -> Reserve {
+    let Ask { route, trail, estimate, .. } = *asked;
     Reserve {
         org: route.publisher,
         id,
-        seen: route.seen_by_publisher.clone(),
+        seen: trail.of(route.publisher),
         caller: Caller { key: None, endpoint: route.endpoint, install: route.install },
         metered: route.payer == Payer::Publisher,
         estimate,
@@ -212,6 +214,21 @@ async fn repeat<T: Serialize>(env: &Env, org: OrgId, path: &str, body: &T, limit
 
 async fn ask(visit: &Visit, reserve: &Reserve) -> Option<Reserved> {
     call(&visit.env, reserve.org, "/reserve", reserve, visit.settings.object_timeout_ms).await
+}
+
+/// Asks the objects whether records have changed since KV told of them, and remembers those that have. An object that
+/// does not answer knows of none.
+pub async fn learn_newer(visit: &Visit, trail: &Trail) -> bool {
+    let mut learned = false;
+    for org in trail.owners() {
+        let body = AskNewer { seen: trail.of(org) };
+        let newer: Option<Vec<Record>> =
+            call(&visit.env, org, "/newer", &body, visit.settings.object_timeout_ms).await;
+        let newer = newer.unwrap_or_default();
+        learned |= !newer.is_empty();
+        config::learn(newer);
+    }
+    learned
 }
 
 /// Hands control's records to the org's object.

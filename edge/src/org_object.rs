@@ -7,7 +7,7 @@
 use crate::{
     clock, org_alarm,
     org_store::{Held, OrgStore},
-    org_wire::{Cancel, ListNames, Named, Names, Reserve, Reserved, Settle},
+    org_wire::{AskNewer, Cancel, ListNames, Named, Names, Reserve, Reserved, Settle},
     settings::Settings,
 };
 use alphagate_contract::{
@@ -55,6 +55,7 @@ impl DurableObject for OrgObject {
             "/settle" => reply(&self.settle(&read(&body)?).await?),
             "/cancel" => reply(&self.cancel(&read(&body)?).await?),
             "/records" => reply(&self.apply(&read(&body)?).await?),
+            "/newer" => reply(&self.core()?.store.newer(&read::<AskNewer>(&body)?.seen)?),
             "/names" => reply(&self.names(&read(&body)?)?),
             _ => Response::error("no such call", 404),
         }

@@ -100,6 +100,13 @@ pub struct Cancel {
     pub id: RequestId,
 }
 
+/// Ask which records are newer than the Worker has.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AskNewer {
+    /// The records that the Worker has, with their revisions; 0 for one that it has not.
+    pub seen: Vec<(RecordKey, u64)>,
+}
+
 /// Ask for the names of an org's endpoints.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ListNames {

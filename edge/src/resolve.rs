@@ -1,7 +1,7 @@
 //! From a name to what serves it: name → live pointer → immutable version → target and credential.
 //!
-//! Invariant: a route remembers the revision of every record that it was made of, so that the objects that own
-//! them can say whether one is out of date.
+//! Invariant: the trail holds the revision of every record that was looked at, also where the way ended, so that the
+//! objects that own them can say whether one is out of date.
 
 use crate::{config, visit::Visit};
 use alphagate_contract::{
@@ -18,8 +18,46 @@ use alphagate_contract::{
 use std::rc::Rc;
 use url::Url;
 
-/// A record and the revision at which it was used.
+/// A record and the revision at which it was used; 0 if there was none.
 pub type Seen = (RecordKey, u64);
+
+/// The records that a request was judged by, each with the org whose object keeps its newest revision.
+#[derive(Debug, Default)]
+pub struct Trail(Vec<(OrgId, Seen)>);
+
+impl Trail {
+    /// Begins with the key.
+    #[must_use]
+    pub fn of_key(key: &ApiKey, revision: u64) -> Self {
+        Self(vec![(key.org, (RecordKey::Key(key.id), revision))])
+    }
+
+    /// The records that this org's object owns.
+    #[must_use]
+    pub fn of(&self, org: OrgId) -> Vec<Seen> {
+        self.0.iter().filter(|(owner, _)| *owner == org).map(|(_, seen)| seen.clone()).collect()
+    }
+
+    /// The orgs whose objects can say whether a record is out of date; none if only the key was looked at.
+    #[must_use]
+    pub fn owners(&self) -> Vec<OrgId> {
+        let mut owners: Vec<OrgId> = self.0.iter().skip(1).map(|(owner, _)| *owner).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        owners
+    }
+
+    async fn get(
+        &mut self,
+        visit: &Visit,
+        owner: OrgId,
+        key: RecordKey,
+    ) -> Result<Option<Rc<Record>>, Problem> {
+        let record = config::get(visit, &key).await?;
+        self.0.push((owner, (key, record.as_ref().map_or(0, |record| record.revision))));
+        Ok(record)
+    }
+}
 
 /// What serves a name.
 #[derive(Debug)]
@@ -34,10 +72,6 @@ pub struct Route {
     pub payer: Payer,
     /// The version's number.
     pub version: u32,
-    /// Records that the caller's object owns.
-    pub seen_by_caller: Vec<Seen>,
-    /// Records that the publisher's object owns, where that is another org's.
-    pub seen_by_publisher: Vec<Seen>,
     /// The org whose credential is used.
     paying: OrgId,
     record: Rc<Record>,
@@ -117,18 +151,19 @@ pub async fn key(visit: &Visit, key: &ApiKey) -> Result<Option<(KeyRecord, u64)>
 pub async fn route(
     visit: &Visit,
     key: &ApiKey,
-    key_revision: u64,
     name: Option<EndpointName>,
+    trail: &mut Trail,
 ) -> Result<Route, Problem> {
     let not_found = || Problem::new(Code::EndpointNotFound).param("model");
     let name_key = RecordKey::Name(key.org, name.ok_or_else(not_found)?);
-    let name_record = config::get(visit, &name_key).await?.ok_or_else(not_found)?;
+    let name_record = trail.get(visit, key.org, name_key).await?.ok_or_else(not_found)?;
     let RecordValue::Name(name) = &name_record.value else { return Err(not_found()) };
     let live_key = RecordKey::Live(name.endpoint);
-    let live_record = config::get(visit, &live_key).await?.ok_or_else(not_found)?;
+    let live_record = trail.get(visit, name.publisher, live_key).await?.ok_or_else(not_found)?;
     let RecordValue::Live(live) = &live_record.value else { return Err(not_found()) };
     let pinned = name.install.as_ref().and_then(|install| install.pinned);
     let version = pinned.or(live.version).filter(|_| !live.withdrawn).ok_or_else(not_found)?;
+    // A version never changes: nobody has to be asked whether it has.
     let record =
         config::get(visit, &RecordKey::Version(name.endpoint, version)).await?.ok_or_else(not_found)?;
 
@@ -139,8 +174,6 @@ pub async fn route(
         install: name.install.as_ref().map(|install| install.id),
         payer,
         version,
-        seen_by_caller: vec![(RecordKey::Key(key.id), key_revision), (name_key, name_record.revision)],
-        seen_by_publisher: Vec::new(),
         paying: if payer == Payer::Publisher { name.publisher } else { key.org },
         record,
         credential: None,
@@ -150,22 +183,10 @@ pub async fn route(
         Payer::Publisher => Some(published),
         Payer::Installer => own_credential,
     });
-    let mut of_publisher = vec![(live_key, live_record.revision)];
     if let Some(id) = wanted {
         let id = id.ok_or(Code::EndpointMisconfigured)?;
-        let credential = config::get(visit, &RecordKey::Credential(id)).await?;
-        let credential = credential.ok_or(Code::EndpointMisconfigured)?;
-        let seen = (credential.key.clone(), credential.revision);
-        match payer {
-            Payer::Publisher => of_publisher.push(seen),
-            Payer::Installer => route.seen_by_caller.push(seen),
-        }
-        route.credential = Some(credential);
-    }
-    if name.publisher == key.org {
-        route.seen_by_caller.extend(of_publisher);
-    } else {
-        route.seen_by_publisher = of_publisher;
+        let credential = trail.get(visit, route.paying, RecordKey::Credential(id)).await?;
+        route.credential = Some(credential.ok_or(Code::EndpointMisconfigured)?);
     }
     Ok(route)
 }

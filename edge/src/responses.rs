@@ -6,11 +6,11 @@
 use crate::{
     admit, answer, clock,
     disguise::{Disguise, Usage},
-    org_client::{self, Asked, Reservation},
+    org_client::{self, Ask, Asked, Reservation},
     org_wire::Settle,
     proxy::{self, Call, Dial, Head, Lease},
     request::{self, Outgoing},
-    resolve::{self, Route},
+    resolve::{self, Route, Trail},
     settings::Settings,
     stream::{self, Stream},
     visit::Visit,
@@ -110,9 +110,19 @@ async fn admit_request(
     body: &Uint8Array,
 ) -> Result<Admitted, Problem> {
     for attempt in 0..OUTDATED_MAX {
-        let key_revision = check_key(visit, key).await?;
-        let (route, outgoing) = plan(visit, key, key_revision, endpoint.clone(), body).await?;
-        match org_client::reserve(visit, key, &route, outgoing.estimate, outgoing.stream, attempt).await? {
+        let mut trail = Trail::of_key(key, check_key(visit, key).await?);
+        let (route, outgoing) = match plan(visit, key, endpoint.clone(), body, &mut trail).await {
+            Ok(planned) => planned,
+            // What KV says may be a minute old: a refusal stands if the objects know of nothing newer.
+            Err(refusal) if refusal.code.retryable() => return Err(refusal),
+            Err(refusal) => match org_client::learn_newer(visit, &trail).await {
+                true => continue,
+                false => return Err(refusal),
+            },
+        };
+        let asked =
+            Ask { route: &route, trail: &trail, estimate: outgoing.estimate, stream: outgoing.stream };
+        match org_client::reserve(visit, key, &asked, attempt).await? {
             Asked::Admitted(reservation) => return Ok(Admitted { route, outgoing, reservation }),
             Asked::Outdated => {}
         }
@@ -124,14 +134,14 @@ async fn admit_request(
 async fn plan(
     visit: &Visit,
     key: &ApiKey,
-    key_revision: u64,
     endpoint: Option<String>,
     body: &Uint8Array,
+    trail: &mut Trail,
 ) -> Result<(Route, Outgoing), Problem> {
     let bytes = body.to_vec();
     let members = request::members(&bytes)?;
     let model = request::asked_model(&members, endpoint)?;
-    let route = resolve::route(visit, key, key_revision, request::endpoint_name(&model)).await?;
+    let route = resolve::route(visit, key, request::endpoint_name(&model), trail).await?;
     let outgoing = request::compose(&members, route.config()?, route.target()?, &model)?;
     Ok((route, outgoing))
 }

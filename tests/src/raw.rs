@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -16,6 +16,9 @@ use crate::stage::Caller;
 
 /// Longer than anything that a test waits for on one connection.
 const READ_MAX: Duration = Duration::from_secs(30);
+
+/// How much the kernel keeps for a caller who does not read; left alone, it grows to several MB.
+const UNREAD_MAX_BYTES: u32 = 64 * 1024;
 
 /// A connection to the edge.
 #[derive(Debug)]
@@ -51,7 +54,9 @@ impl Raw {
     /// Connects to the edge.
     pub async fn connect(edge_url: &str) -> Result<Self> {
         let address = edge_url.strip_prefix("http://").context("not an http:// url")?;
-        let stream = TcpStream::connect(address).await?;
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(UNREAD_MAX_BYTES)?;
+        let stream = socket.connect(address.parse()?).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, read: Vec::new() })
     }

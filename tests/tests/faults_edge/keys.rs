@@ -1,20 +1,17 @@
 //! Keys (E01, E02, E03, E27): what is no key of ours costs no look-up, and what is one outlives rotations.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use alphagate_bed::Bed;
 use alphagate_contract::{
     id::{KeyId, OrgId},
     key::{ApiKey, Mode, SECRET_BYTES},
     record::{KeyRecord, Push, Record, RecordKey, RecordValue},
     ring::Ring,
-    sign::{self, Audience, SIGNATURE_HEADER, Signed},
 };
 use alphagate_tests::{Caller, Raw, Stage, raw::Answer};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::json;
 
-use crate::{GENERATIONS, Troubled, ring};
+use crate::{GENERATIONS, Troubled, now_ms, push, puts_pending, ring};
 
 /// Calls with these lines instead of the one `Authorization` header.
 async fn call_with(caller: &Caller, lines: &[u8]) -> Result<Answer> {
@@ -144,7 +141,9 @@ async fn e27_keys_of_every_listed_generation_are_admitted_and_others_are_not() -
         let minted_with = Ring::parse(&format!("{kid}:{}", byte.repeat(32)))?;
         let id = KeyId::new(now_ms()?, [u8::try_from(number)?; 10]);
         let key = ApiKey::mint(&minted_with, Mode::Live, org, id, [8; SECRET_BYTES]);
-        push_key(troubled.bed, &key).await?;
+        push(troubled.bed, &push_of(&key)).await?;
+        // Control does not know it: KV alone can tell.
+        puts_pending(&stage, |pending| pending == 0).await?;
         let line = format!("authorization: Bearer {}\r\n", key.text().reveal());
         let answer = call_with(&stage.caller, line.as_bytes()).await?;
         assert_eq!(answer.status, if *kid == "g0" { 401 } else { 200 }, "{kid}");
@@ -152,23 +151,9 @@ async fn e27_keys_of_every_listed_generation_are_admitted_and_others_are_not() -
     Ok(())
 }
 
-/// Pushes a key's record as control does.
-async fn push_key(bed: &Bed, key: &ApiKey) -> Result<()> {
-    const PATH: &str = "/internal/v1/records";
+/// The push that tells the edge of a key.
+fn push_of(key: &ApiKey) -> Push {
     let record = KeyRecord { org: key.org, digest: key.digest(), call: true, expires_at_ms: None };
     let record = Record { key: RecordKey::Key(key.id), revision: 1, value: RecordValue::Key(record) };
-    let body = serde_json::to_vec(&Push { org: key.org, records: vec![record] })?;
-    let signed = Signed { audience: Audience::Edge, method: "POST", path_and_query: PATH, body: &body };
-    let ring = Ring::parse(bed.secrets().get("AG_CONTROL_TO_EDGE_RING")?)?;
-    let signature = sign::sign(&ring, &signed, now_ms()?);
-    let request = alphagate_bed::http_client(None)?.post(format!("{}{PATH}", bed.edge_url()));
-    let answer = request.header(SIGNATURE_HEADER, signature).body(body).send().await?;
-    ensure!(answer.status() == 200, "{}", answer.text().await?);
-    Ok(())
-}
-
-#[expect(clippy::disallowed_methods, reason = "the test signs in control's place")]
-fn now_ms() -> Result<u64> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).context("before 1970")?;
-    Ok(u64::try_from(since.as_millis())?)
+    Push { org: key.org, records: vec![record] }
 }

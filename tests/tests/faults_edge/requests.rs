@@ -201,7 +201,8 @@ async fn e08_a_slow_caller_is_cut_at_the_deadline_and_holds_no_quota_meanwhile()
     assert_eq!(stage.caller.ask(json!({})).await?.0, 200);
     for byte in body.bytes().take((BODY_DEADLINE_MS / 300) as usize) {
         for raw in &mut slow {
-            raw.send(&[byte]).await?;
+            // On a slow machine the edge has cut it by now.
+            let _ = raw.send(&[byte]).await;
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
