@@ -165,6 +165,7 @@ async fn streamed(
     lease: &Lease,
 ) -> Result<Response, Problem> {
     let settings = &visit.settings;
+    let dialled_ms = visit.elapsed_ms();
     let head = call.wait_head(settings.keep_alive_ms.min(settings.first_byte_timeout_ms)).await;
     let refused = match head {
         _ if call.gone() => return Err(abandoned(visit, reservation, price)),
@@ -181,7 +182,7 @@ async fn streamed(
         return Err(give_back(visit, reservation, problem));
     }
     let limits = reservation.limits;
-    let body = Stream::new(visit.clone(), reservation, disguise, price).start(call)?;
+    let body = Stream::new(visit.clone(), reservation, disguise, price, dialled_ms).start(call)?;
     let internal = |_| Problem::new(Code::Internal);
     let headers = answer::event_stream_headers().map_err(internal)?;
     answer::add_limits(&headers, &limits).map_err(internal)?;

@@ -168,7 +168,8 @@ class Pump {
     this.hooks = hooks;
     this.limits = limits;
     this.splitter = new Splitter(limits.eventMaxBytes);
-    this.startedMs = Date.now();
+    // The caller has waited since the call was made: comments and deadlines count from there.
+    this.startedMs = Date.now() - (limits.waitedMs ?? 0);
     this.wroteMs = this.startedMs;
     this.heardMs = this.startedMs;
     this.firstByteMs = 0;

@@ -37,8 +37,8 @@ pub struct Stream {
     lifecycle: RefCell<Lifecycle>,
     disguise: Disguise,
     price: Option<Price>,
-    /// Milliseconds from the request's start to the pump's.
-    offset_ms: u64,
+    /// Milliseconds from the request's start to the call of the provider.
+    dialled_ms: u64,
 }
 
 type RewriteHook = Closure<dyn FnMut(Uint8Array) -> JsValue>;
@@ -46,13 +46,18 @@ type FailHook = Closure<dyn FnMut(String, Uint8Array) -> Uint8Array>;
 type SettleHook = Closure<dyn FnMut(String, f64) -> Promise>;
 
 impl Stream {
-    /// A stream for this reservation.
+    /// A stream for this reservation; its provider was called `dialled_ms` after the request's start.
     #[must_use]
-    pub fn new(visit: Visit, reservation: Reservation, disguise: Disguise, price: Option<Price>) -> Self {
+    pub fn new(
+        visit: Visit,
+        reservation: Reservation,
+        disguise: Disguise,
+        price: Option<Price>,
+        dialled_ms: u64,
+    ) -> Self {
         let fallback_id = format!("resp_{}", reservation.id.uuid().simple());
         let lifecycle = Lifecycle::new(disguise.clone(), fallback_id, visit.started_ms / 1000);
-        let offset_ms = visit.elapsed_ms();
-        Self { visit, reservation, lifecycle: RefCell::new(lifecycle), disguise, price, offset_ms }
+        Self { visit, reservation, lifecycle: RefCell::new(lifecycle), disguise, price, dialled_ms }
     }
 
     /// Starts it; what comes back is the caller's body.
@@ -85,7 +90,9 @@ impl Stream {
 
     fn limits(&self) -> Object {
         let settings = &self.visit.settings;
+        let waited_ms = self.visit.elapsed_ms().saturating_sub(self.dialled_ms);
         object([
+            ("waitedMs", (waited_ms as f64).into()),
             ("keepAliveMs", (settings.keep_alive_ms as f64).into()),
             ("firstByteMaxMs", (settings.first_byte_timeout_ms as f64).into()),
             ("idleMaxMs", (settings.stream_idle_max_ms as f64).into()),
@@ -157,7 +164,7 @@ impl Stream {
             ("gone", _) => (Outcome::Aborted, None),
             _ => (Outcome::Failed, None),
         };
-        let first_byte_ms = if first_byte_ms > 0 { self.offset_ms + first_byte_ms } else { 0 };
+        let first_byte_ms = if first_byte_ms > 0 { self.dialled_ms + first_byte_ms } else { 0 };
         let settle = settlement(&self.reservation, outcome, usage, self.price, first_byte_ms);
         org_client::settle(
             &self.visit.env,

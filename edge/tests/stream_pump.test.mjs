@@ -110,6 +110,16 @@ test('each deadline ends the stream with a terminal event', async () => {
   }
 });
 
+test('what the caller has waited before the pump began counts', async () => {
+  const run = new Run({ limits: { waitedMs: LIMITS.keepAliveMs, firstByteMaxMs: 250 } }).listen();
+  await pass(timers, 10);
+  assert.equal(run.text, COMMENT);
+  await pass(timers, 130);
+  assert.ok(!run.pumpEnded, 'too early');
+  await pass(timers, 20);
+  assertEnded(run, 'failed', COMMENT.repeat(2) + failed('late'));
+});
+
 test('a provider that never stops talking ends at the total', async () => {
   const run = await begun({ limits: { totalMaxMs: 500 } });
   for (let n = 0; n < 12; n++) {

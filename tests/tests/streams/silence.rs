@@ -77,6 +77,7 @@ async fn e14_silence_before_the_headers_is_filled_and_the_answer_follows_whole()
     let stage = Stage::new(impatient().await?, json!({})).await?;
     let quick = kinds(&stage.caller.stream(json!({"text": "a b c"})).await?);
     let (text, comments, without) = listen(&stage, json!({"text": "a b c", "delay_headers_ms": 900})).await?;
+    // The first goes out with the status, after one keep-alive.
     assert!((2..=4).contains(&comments), "{comments} comments in 900 ms");
     assert!(text.starts_with(&COMMENT.repeat(comments)), "{text}");
     assert_eq!(kinds(&read_events(without.as_bytes())), quick);
