@@ -45,12 +45,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 /// Builds it unless it is there, and says how big it is.
 pub(crate) fn build(force: bool) -> Result<String> {
     let out = places::worker()?;
+    // Two builds at once would mix their files; the second waits, and finds the work done.
+    let gate = places::target()?;
+    fs::create_dir_all(&gate)?;
+    let gate = fs::File::create(gate.join("worker.lock"))?;
+    gate.lock().context("cannot wait for another build of the Worker")?;
     let wasm = wasm::compile()?;
     let digest = digest::of_inputs(&wasm)?;
     if force || !digest::matches(&out, &digest) {
-        if out.exists() {
-            fs::remove_dir_all(&out)?;
-        }
         let draft = out.with_extension("draft");
         if draft.exists() {
             fs::remove_dir_all(&draft)?;
@@ -59,6 +61,9 @@ pub(crate) fn build(force: bool) -> Result<String> {
         bundle::bundle(&draft)?;
         wasm::optimise(&draft)?;
         digest::write(&draft, &digest)?;
+        if out.exists() {
+            fs::remove_dir_all(&out)?;
+        }
         fs::rename(&draft, &out)?;
     } else {
         // Also when nothing had to be done: the bed compares its time with that of the sources.
