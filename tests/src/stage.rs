@@ -10,6 +10,10 @@ use alphagate_bed::{
     provider::Calls,
     seed::{Key, Org},
 };
+use alphagate_contract::{
+    ring::Ring,
+    sign::{self, Audience, SIGNATURE_HEADER, Signed},
+};
 use anyhow::{Result, bail};
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -21,6 +25,9 @@ use crate::{
 
 /// From a settlement to its event in control: a second in the ledger, and room for a loaded machine.
 const USAGE_MAX: Duration = Duration::from_secs(30);
+
+/// Where the edge takes control's records.
+const PUSH_PATH: &str = "/internal/v1/records";
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
@@ -91,6 +98,23 @@ impl Stage {
         let key = org.admin.mint_key("consumer", &["call"]).await?;
         let caller = Caller { key, name: name.to_owned(), ..self.caller.clone() };
         Ok((org, caller))
+    }
+
+    /// Pushes a record of the publishing org to the edge, signed as control does.
+    pub async fn push(&self, record: Value) -> Result<()> {
+        let body = json!({"org": self.org.id, "records": [record]}).to_string();
+        let ring = Ring::parse(self.bed.secrets().get("AG_CONTROL_TO_EDGE_RING")?)?;
+        let signed = Signed {
+            audience: Audience::Edge,
+            method: "POST",
+            path_and_query: PUSH_PATH,
+            body: body.as_bytes(),
+        };
+        let now_ms = std::time::UNIX_EPOCH.elapsed()?.as_millis().try_into()?;
+        let request = self.caller.http.post(format!("{}{PUSH_PATH}", self.caller.edge_url));
+        let request = request.header(SIGNATURE_HEADER, sign::sign(&ring, &signed, now_ms));
+        request.body(body).send().await?.error_for_status()?;
+        Ok(())
     }
 
     /// What the provider saw of this stage.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use alphagate_bed::Bed;
-use alphagate_tests::{Caller, Stage};
+use alphagate_tests::{Caller, Stage, until};
 use anyhow::{Context, Result, bail};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -21,14 +21,9 @@ async fn served_instructions(stage: &Stage, caller: &Caller) -> Result<Value> {
     Ok(seen.json().context("the provider saw no JSON")?["instructions"].clone())
 }
 
-async fn until(deadline: Duration, mut check: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
-    let start = Instant::now();
-    while !check().await? {
-        if start.elapsed() > deadline {
-            bail!("not within {deadline:?}");
-        }
-    }
-    Ok(())
+async fn sees(stage: &Stage, caller: &Caller, instructions: &str) -> Result<()> {
+    let seen = async || Ok((served_instructions(stage, caller).await? == instructions).then_some(()));
+    until(instructions, VISIBLE_MAX, seen).await
 }
 
 async fn status(caller: &Caller) -> Result<u16> {
@@ -46,11 +41,11 @@ async fn a_following_install_sees_a_publish_and_a_rollback_and_a_pinned_one_does
     let second = stage.add_version(json!({"instructions": "two"})).await?;
     let publication = stage.org.admin.publish(&stage.endpoint, second, Some(1)).await?;
     assert_eq!(publication["state"], "live");
-    until(VISIBLE_MAX, async || Ok(served_instructions(&stage, &following).await? == "two")).await?;
+    sees(&stage, &following, "two").await?;
     assert_eq!(served_instructions(&stage, &pinned).await?, "one");
 
     stage.org.admin.publish(&stage.endpoint, 1, Some(second)).await?;
-    until(VISIBLE_MAX, async || Ok(served_instructions(&stage, &following).await? == "one")).await?;
+    sees(&stage, &following, "one").await?;
     Ok(())
 }
 
@@ -169,5 +164,32 @@ async fn settled(bed: &Bed) -> Result<()> {
             (last, quiet) = (now, Instant::now());
         }
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn c08_records_that_arrive_out_of_order_leave_kv_at_the_highest_revision() -> Result<()> {
+    let bed = Bed::shared().await?;
+    let stage = Stage::new(bed, json!({"instructions": "one"})).await?;
+    let second = stage.add_version(json!({"instructions": "two"})).await?;
+    let key = format!("v1/live/{}", stage.endpoint);
+    let live = |place: u64| {
+        let version = if place == 9 { second } else { 1 };
+        let value =
+            json!({"kind": "live", "publisher": stage.org.id, "version": version, "withdrawn": false});
+        json!({"key": key, "revision": 1_000_000_000_000_000 + place, "value": value})
+    };
+    for places in [[5, 3, 9], [1, 9, 7], [8, 2, 4]] {
+        let [one, other, third] = places.map(|place| stage.push(live(place)));
+        let (one, other, third) = tokio::join!(one, other, third);
+        one.and(other).and(third)?;
+    }
+    let highest = async || Ok((bed.kv_record(&key).await? == live(9)).then_some(()));
+    until("KV has the highest revision", Duration::from_secs(10), highest).await?;
+    for _ in 0..3 {
+        stage.push(live(6)).await?;
+        assert_eq!(served_instructions(&stage, &stage.caller).await?, "two");
+    }
+    assert_eq!(bed.kv_record(&key).await?, live(9));
     Ok(())
 }

@@ -9,10 +9,6 @@ use std::{
 };
 
 use alphagate_bed::{Bed, KvMode};
-use alphagate_contract::{
-    ring::Ring,
-    sign::{self, Audience, SIGNATURE_HEADER, Signed},
-};
 use alphagate_tests::{Caller, Stage};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -249,15 +245,7 @@ async fn a_publisher_never_pays_for_an_install_without_a_limit() -> Result<()> {
         "key": format!("v1/org/{}", stage.org.id), "revision": 9_000_000_000_000_000_u64,
         "value": {"kind": "org", "suspended": false, "quotas": []},
     });
-    let body = json!({"org": stage.org.id, "records": [record]}).to_string();
-    let ring = Ring::parse(stage.bed.secrets().get("AG_CONTROL_TO_EDGE_RING")?)?;
-    let path = "/internal/v1/records";
-    let signed =
-        Signed { audience: Audience::Edge, method: "POST", path_and_query: path, body: body.as_bytes() };
-    let now_ms = std::time::UNIX_EPOCH.elapsed()?.as_millis().try_into()?;
-    let request = stage.caller.http.post(format!("{}{path}", stage.caller.edge_url));
-    let request = request.header(SIGNATURE_HEADER, sign::sign(&ring, &signed, now_ms));
-    request.body(body).send().await?.error_for_status()?;
+    stage.push(record).await?;
     let (status, answer) = consumer.ask(json!({})).await?;
     assert_eq!((status, &answer["error"]["code"]), (503, &json!("quota_unavailable")));
     assert_eq!(stage.caller.ask(json!({})).await?.0, 200, "the publisher's own calls go on");

@@ -239,6 +239,15 @@ impl Bed {
         }
     }
 
+    /// What KV itself holds under this key, whatever the knobs make the Worker read; null if nothing.
+    pub async fn kv_record(&self, key: &str) -> Result<Value> {
+        let held = match self.edge.lock().await.as_mut() {
+            Some(edge) => edge.command("kv", key).await?,
+            None => bail!("the edge does not run"),
+        };
+        Ok(held.as_str().map(serde_json::from_str).transpose()?.unwrap_or_default())
+    }
+
     /// What the Worker asked of KV and of its objects so far. Needs [`Options::kv_faults`].
     pub async fn edge_counts(&self) -> Result<faults::EdgeCounts> {
         Ok(serde_json::from_value(self.turn("state").await?)?)

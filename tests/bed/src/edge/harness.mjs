@@ -73,6 +73,12 @@ const commands = {
       throw error;
     }
   },
+
+  /** What KV holds under `name`, as text; null if nothing. */
+  async kv({ name }) {
+    const namespace = await miniflare.getKVNamespace("CONFIG", WORKER_NAME);
+    return namespace.get(name);
+  },
 };
 
 async function end(code) {
