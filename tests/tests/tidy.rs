@@ -46,7 +46,7 @@ const ARROWS: [(&str, &[&str]); 6] = [
 ];
 
 /// Folders of one machine, which mean nothing on another.
-const MACHINE_PATHS: [&str; 5] = ["/root/", "/home/", "/work/", "/Users/", "/tmp/"];
+const MACHINE_PATHS: [&str; 4] = ["/root/", "/home/", "/Users/", "/tmp/"];
 
 fn root() -> Result<std::path::PathBuf> {
     places::workspace()
