@@ -107,6 +107,22 @@ ids! {
     PublicationId = "pub";
     /// One request at the edge; also the id of its reservation and of its usage event.
     RequestId = "req";
+    /// A unit of queued work.
+    JobId = "job";
+    /// One attempt at a job; every write of a runner names it.
+    AttemptId = "att";
+    /// A host that takes jobs, from its registration to its end.
+    RunnerId = "rnr";
+    /// What a host registers with.
+    RunnerTokenId = "rtk";
+    /// A data schema plus graders.
+    EvalId = "eval";
+    /// One execution of an eval.
+    RunId = "evalrun";
+    /// One datum of a run.
+    OutputItemId = "outputitem";
+    /// Data that was uploaded for evals.
+    FileId = "file";
 }
 
 #[cfg(test)]

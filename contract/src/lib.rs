@@ -1,4 +1,4 @@
-//! What the programs agreed on: the words, records and rules that `edge` and `control` share.
+//! What the programs agreed on: the words, records and rules that `edge`, `control` and `runner` share.
 //!
 //! Pure: no I/O, no async, no clock, no randomness (time and random bytes are parameters), and it builds
 //! for wasm32. A module lives here only if at least two programs use it.
@@ -9,6 +9,7 @@
 
 pub mod endpoint;
 pub mod id;
+pub mod job;
 pub mod key;
 pub mod name;
 pub mod problem;

@@ -148,6 +148,10 @@ catalogue! {
     Conflict = "conflict", 409, InvalidRequest, false, "The resource was changed by someone else, or the name is taken.";
     /// The same idempotency key came with another request.
     IdempotencyMismatch = "idempotency_mismatch", 409, InvalidRequest, false, "This Idempotency-Key was used with another request.";
+    /// Another attempt at the job has begun, or the job has ended.
+    AttemptSuperseded = "attempt_superseded", 409, InvalidRequest, false, "This attempt is over: another runner has the job, or the job has ended. Drop the work.";
+    /// No such runner any more.
+    RunnerUnknown = "runner_unknown", 409, InvalidRequest, false, "This runner is not known any more. Register again.";
     /// A signature between the programs does not hold.
     SignatureInvalid = "signature_invalid", 401, Authentication, false, "The request's signature is not valid.";
     /// A bug of ours.

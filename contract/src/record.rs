@@ -148,6 +148,10 @@ pub struct KeyRecord {
     /// From then on the key is refused, Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at_ms: Option<u64>,
+    /// The only texts that may stand in `model`, as a run's key has them: `name`, or `name@version` for a version under
+    /// test. None: every endpoint of the org, and no version by its number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Vec<String>>,
 }
 
 /// What an org's own name for an endpoint stands for.

@@ -26,6 +26,33 @@ impl<T> fmt::Debug for Secret<T> {
     }
 }
 
+/// For the few messages between our own programs that carry a secret on purpose: `#[serde(with = "secret::in_clear")]`.
+pub mod in_clear {
+    use super::Secret;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Writes the value itself.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<T: Serialize, S: Serializer>(
+        secret: &Secret<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        secret.reveal().serialize(serializer)
+    }
+
+    /// Reads the value itself.
+    ///
+    /// # Errors
+    /// The deserializer's.
+    pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Secret<T>, D::Error> {
+        T::deserialize(deserializer).map(Secret::new)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Secret;

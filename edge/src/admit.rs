@@ -83,7 +83,8 @@ mod tests {
     #[test]
     fn the_record_decides_and_refusals_look_alike() {
         let key = mint(3);
-        let record = |digest, call, end| KeyRecord { org: key.org, digest, call, expires_at_ms: end };
+        let record =
+            |digest, call, end| KeyRecord { org: key.org, digest, call, expires_at_ms: end, only: None };
         assert_eq!(check(&key, Some(&record(key.digest(), true, Some(NOW_MS + 1))), NOW_MS), Ok(()));
         let wrong_secret = record(mint(4).digest(), true, None);
         let expired = record(key.digest(), true, Some(NOW_MS));

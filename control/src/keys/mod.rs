@@ -163,7 +163,7 @@ async fn write_record(db: &mut PgConnection, org: OrgId, id: KeyId) -> Result<()
         return slot.put(db, &RecordValue::Gone).await;
     }
     let expires_at_ms = expires_at.map(|at| u64::try_from(at.timestamp_millis()).unwrap_or(0));
-    let record = KeyRecord { org, digest: read_digest(digest)?, call, expires_at_ms };
+    let record = KeyRecord { org, digest: read_digest(digest)?, call, expires_at_ms, only: None };
     slot.put(db, &RecordValue::Key(record)).await
 }
 

@@ -153,7 +153,8 @@ async fn e27_keys_of_every_listed_generation_are_admitted_and_others_are_not() -
 
 /// The push that tells the edge of a key.
 fn push_of(key: &ApiKey) -> Push {
-    let record = KeyRecord { org: key.org, digest: key.digest(), call: true, expires_at_ms: None };
+    let record =
+        KeyRecord { org: key.org, digest: key.digest(), call: true, expires_at_ms: None, only: None };
     let record = Record { key: RecordKey::Key(key.id), revision: 1, value: RecordValue::Key(record) };
     Push { org: key.org, records: vec![record] }
 }

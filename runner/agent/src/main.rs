@@ -1,0 +1,3 @@
+//! PID 1 inside every sandbox.
+
+fn main() {}

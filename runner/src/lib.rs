@@ -1,0 +1,1 @@
+//! A host that runs untrusted jobs in gVisor.
