@@ -11,6 +11,8 @@ use sha2::{Digest as _, Sha256};
 
 /// Header that carries the signature.
 pub const SIGNATURE_HEADER: &str = "x-ag-signature";
+/// Header of a request that the edge passes on: `<org>/<key>`, of a key whose secret the edge has checked.
+pub const PRINCIPAL_HEADER: &str = "x-ag-principal";
 /// How far a signature's time may lie from the verifier's clock. Hosts keep time by NTP; minutes mean a broken one.
 pub const SIGNATURE_AGE_MAX_MS: u64 = 5 * 60 * 1000;
 
@@ -23,6 +25,9 @@ pub enum Audience {
     Edge,
     /// `edge` calls `control`.
     Control,
+    /// `edge` passes a caller's request on to `control`: the signature covers who calls ([`PRINCIPAL_HEADER`]) where
+    /// others cover the body, which streams through.
+    PassedOn,
 }
 
 impl Audience {
@@ -30,6 +35,7 @@ impl Audience {
         match self {
             Self::Edge => "edge",
             Self::Control => "control",
+            Self::PassedOn => "passed on",
         }
     }
 }

@@ -25,20 +25,20 @@ pub(crate) const EDGE_BODY_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// How much of a body that is too long is read and thrown away, so that the client sees the answer, not a reset.
 const DRAIN_MAX_BYTES: usize = 32 * 1024 * 1024;
 
-/// The body of an admin call, and how to tell a repetition of it.
-pub(crate) struct Body<T> {
+/// The body of a call, of at most `MAX` bytes, and how to tell a repetition of it.
+pub(crate) struct Body<T, const MAX: usize = BODY_MAX_BYTES> {
     /// What it says.
     pub(crate) value: T,
     /// Its `Idempotency-Key`, if there is one.
     pub(crate) once: Once,
 }
 
-impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
+impl<T: DeserializeOwned, const MAX: usize> FromRequest<App> for Body<T, MAX> {
     type Rejection = Error;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Error> {
         let (parts, body) = request.into_parts();
-        let bytes = read(app, &parts.headers, body, BODY_MAX_BYTES).await?;
+        let bytes = read(app, &parts.headers, body, MAX).await?;
         let once = Once::read(&parts, &bytes)?;
         Ok(Self { value: parse(&bytes)?, once })
     }

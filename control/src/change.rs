@@ -8,7 +8,6 @@ use crate::{
     app::App,
     error::{Answer, Error},
     idempotency::{self, Claim, Once},
-    principal::Admin,
     tenant::TenantTx,
 };
 use alphagate_contract::id::OrgId;
@@ -57,21 +56,21 @@ struct Draft {
 
 impl Change {
     /// Begins a change; a repeated request gets its first answer.
-    pub(crate) async fn begin(app: &App, admin: &Admin, once: Once) -> Answer<Begun> {
-        let mut tx = app.tenants().begin(admin.org).await?;
-        match idempotency::claim(app, &mut tx, admin.org, once).await? {
+    pub(crate) async fn begin(app: &App, org: OrgId, once: Once) -> Answer<Begun> {
+        let mut tx = app.tenants().begin(org).await?;
+        match idempotency::claim(app, &mut tx, org, once).await? {
             Claim::Fresh(once) => Ok(Begun::Fresh(Self { app: app.clone(), tx, once })),
             Claim::Done(kept) => {
                 drop(tx);
                 let draft: Draft = serde_json::from_slice(&kept).map_err(Error::internal)?;
-                Ok(Begun::Done(draft.respond(app, admin.org).await))
+                Ok(Begun::Done(draft.respond(app, org).await))
             }
         }
     }
 
     /// Begins a change that may be asked for any number of times.
-    pub(crate) async fn begin_repeatable(app: &App, admin: &Admin) -> Answer<Self> {
-        Ok(Self { app: app.clone(), tx: app.tenants().begin(admin.org).await?, once: None })
+    pub(crate) async fn begin_repeatable(app: &App, org: OrgId) -> Answer<Self> {
+        Ok(Self { app: app.clone(), tx: app.tenants().begin(org).await?, once: None })
     }
 
     /// The transaction.

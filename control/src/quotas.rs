@@ -47,7 +47,7 @@ pub(crate) async fn put(admin: Admin, State(app): State<App>, body: Body<Quotas>
     if wanted.quotas.len() > QUOTAS_MAX {
         return Err(Error::field("quotas", format!("at most {QUOTAS_MAX} quotas")));
     }
-    let mut change = Change::begin_repeatable(&app, &admin).await?;
+    let mut change = Change::begin_repeatable(&app, admin.org).await?;
     check_subjects(change.db(), admin.org, &wanted.quotas).await?;
     replace(change.db(), admin.org, &wanted.quotas).await?;
     orgs::write_record(change.db(), admin.org).await?;

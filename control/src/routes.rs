@@ -26,6 +26,10 @@ pub enum Caller {
     Operator,
     /// An org, with a key of scope `admin`.
     Admin,
+    /// An org, with a key of scope `evals` or `admin`; the edge passes such requests on.
+    Evaluator,
+    /// A host that runs jobs, with a runner token.
+    Runner,
     /// The edge, by its signature.
     Edge,
 }

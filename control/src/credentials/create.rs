@@ -26,7 +26,7 @@ pub(crate) struct NewCredential {
 pub(crate) async fn create(admin: Admin, State(app): State<App>, body: Body<NewCredential>) -> Answer {
     let new = body.value;
     upstream::field("origin", app.upstreams().check_origin(&new.origin))?;
-    let mut change = match Change::begin(&app, &admin, body.once).await? {
+    let mut change = match Change::begin(&app, admin.org, body.once).await? {
         Begun::Fresh(change) => change,
         Begun::Done(answer) => return Ok(answer),
     };

@@ -17,7 +17,7 @@ use axum::{extract::State, http::StatusCode};
 use serde_json::json;
 
 pub(crate) async fn delete(admin: Admin, State(app): State<App>, Id(id): Id<CredentialId>) -> Answer {
-    let mut change = Change::begin_repeatable(&app, &admin).await?;
+    let mut change = Change::begin_repeatable(&app, admin.org).await?;
     let deleted = sqlx::query("DELETE FROM credentials WHERE org_id = $1 AND id = $2")
         .bind(admin.org.uuid())
         .bind(id.uuid())

@@ -27,7 +27,7 @@ pub(crate) async fn rotate(
     body: Body<NewSecret>,
 ) -> Answer {
     let secret = &body.value.secret.0;
-    let mut change = Change::begin_repeatable(&app, &admin).await?;
+    let mut change = Change::begin_repeatable(&app, admin.org).await?;
     let changed = sqlx::query(
         "UPDATE credentials SET secret = $3, vault_kid = $4, seal_kid = $5, rotated_at = now()
          WHERE org_id = $1 AND id = $2",

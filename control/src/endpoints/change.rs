@@ -36,7 +36,7 @@ pub(crate) async fn change(
     if let Some(terms) = &wanted.installs {
         terms.check()?;
     }
-    let mut change = Change::begin_repeatable(&app, &admin).await?;
+    let mut change = Change::begin_repeatable(&app, admin.org).await?;
     lock(change.db(), admin.org, id).await?.not_withdrawn()?;
     let (payer, paid) = wanted.installs.as_ref().map(columns).unzip();
     sqlx::query(

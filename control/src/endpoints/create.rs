@@ -45,7 +45,7 @@ const fn installer_pays() -> Terms {
 pub(crate) async fn create(admin: Admin, State(app): State<App>, body: Body<NewEndpoint>) -> Answer {
     let new = body.value;
     new.installs.check()?;
-    let mut change = match Change::begin(&app, &admin, body.once).await? {
+    let mut change = match Change::begin(&app, admin.org, body.once).await? {
         Begun::Fresh(change) => change,
         Begun::Done(answer) => return Ok(answer),
     };

@@ -14,7 +14,7 @@ use alphagate_contract::id::EndpointId;
 use axum::{extract::State, http::StatusCode};
 
 pub(crate) async fn withdraw(admin: Admin, State(app): State<App>, Id(id): Id<EndpointId>) -> Answer {
-    let mut change = Change::begin_repeatable(&app, &admin).await?;
+    let mut change = Change::begin_repeatable(&app, admin.org).await?;
     let endpoint = lock(change.db(), admin.org, id).await?;
     if endpoint.withdrawn_at.is_none() {
         sqlx::query("UPDATE endpoints SET withdrawn_at = now() WHERE org_id = $1 AND id = $2")

@@ -29,7 +29,7 @@ pub(crate) async fn change(
     body: Body<InstallChange>,
 ) -> Answer {
     let pinned = body.value.version;
-    let mut change = Change::begin_repeatable(&app, &admin).await?;
+    let mut change = Change::begin_repeatable(&app, admin.org).await?;
     let mut install = read::lock(change.db(), admin.org, id).await?;
     let mut system = app.system().acquire().await?;
     let offer = offer_of(&mut system, install.publisher, install.endpoint).await?;

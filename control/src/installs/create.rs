@@ -36,7 +36,7 @@ pub(crate) struct NewInstall {
 
 pub(crate) async fn create(admin: Admin, State(app): State<App>, body: Body<NewInstall>) -> Answer {
     let new = body.value;
-    let mut change = match Change::begin(&app, &admin, body.once).await? {
+    let mut change = match Change::begin(&app, admin.org, body.once).await? {
         Begun::Fresh(change) => change,
         Begun::Done(answer) => return Ok(answer),
     };

@@ -18,7 +18,7 @@ use axum::{extract::State, http::StatusCode};
 use serde_json::json;
 
 pub(crate) async fn delete(admin: Admin, State(app): State<App>, Id(id): Id<InstallId>) -> Answer {
-    let mut change = Change::begin_repeatable(&app, &admin).await?;
+    let mut change = Change::begin_repeatable(&app, admin.org).await?;
     let install = read::lock(change.db(), admin.org, id).await?;
     sqlx::query("DELETE FROM installs WHERE org_id = $1 AND id = $2")
         .bind(admin.org.uuid())

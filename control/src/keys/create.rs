@@ -11,7 +11,7 @@ use crate::{
 use axum::{extract::State, http::StatusCode};
 
 pub(crate) async fn create(admin: Admin, State(app): State<App>, body: Body<NewKey>) -> Answer {
-    let mut change = match Change::begin(&app, &admin, body.once).await? {
+    let mut change = match Change::begin(&app, admin.org, body.once).await? {
         Begun::Fresh(change) => change,
         Begun::Done(answer) => return Ok(answer),
     };

@@ -39,8 +39,14 @@ use uuid::Uuid;
 pub(crate) enum Scope {
     /// Call endpoints at the edge.
     Call,
-    /// Everything under `/v1` here.
+    /// Everything under `/v1` here, but what has a scope of its own.
     Admin,
+    /// Jobs, evals, files and graders; an admin's key has it, too.
+    Evals,
+    /// Say what an endpoint's gate demands.
+    Gate,
+    /// Move a live pointer past the gate.
+    Force,
 }
 
 /// What a new key is to be.
@@ -127,7 +133,10 @@ pub(crate) async fn mint(
 ) -> Result<Minted, Error> {
     let scopes: HashSet<Scope> = new.scopes.iter().copied().collect();
     if scopes.is_empty() || scopes.len() != new.scopes.len() {
-        return Err(Error::field("scopes", "must name `call`, `admin` or both, each once"));
+        return Err(Error::field(
+            "scopes",
+            "must name `call`, `admin`, `evals`, `gate` or `force`, each once",
+        ));
     }
     let id = app.new_id(KeyId::new);
     let key = ApiKey::mint(&app.settings().key_ring, new.mode, org, id, app.platform().bytes());
@@ -190,6 +199,23 @@ pub(crate) async fn authenticate(
         return Ok(None);
     }
     scopes.iter().map(|scope| from_word(scope)).collect::<Result<_, _>>().map(Some)
+}
+
+/// The scopes of a key whose secret the edge has checked, if it is neither revoked nor expired.
+pub(crate) async fn scopes_of(
+    system: &mut PgConnection,
+    org: OrgId,
+    id: KeyId,
+) -> Result<Option<Vec<Scope>>, Error> {
+    let found: Option<(Vec<String>,)> = sqlx::query_as(
+        "SELECT scopes FROM keys
+         WHERE org_id = $1 AND id = $2 AND revoked_at IS NULL AND coalesce(expires_at > now(), true)",
+    )
+    .bind(org.uuid())
+    .bind(id.uuid())
+    .fetch_optional(system)
+    .await?;
+    found.map(|(scopes,)| scopes.iter().map(|scope| from_word(scope)).collect()).transpose()
 }
 
 /// Which of these keys the org does not have.

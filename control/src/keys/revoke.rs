@@ -13,7 +13,7 @@ use axum::{extract::State, http::StatusCode};
 use sqlx::PgConnection;
 
 pub(crate) async fn revoke(admin: Admin, State(app): State<App>, Id(id): Id<KeyId>) -> Answer {
-    let mut change = Change::begin_repeatable(&app, &admin).await?;
+    let mut change = Change::begin_repeatable(&app, admin.org).await?;
     mark_revoked(change.db(), admin.org, id).await?;
     let key = read::find(change.db(), admin.org, id).await?;
     change.finish(StatusCode::OK, Effect::Revoked, &key).await

@@ -49,7 +49,7 @@ pub(crate) async fn rotate(
     if body.value.overlap_s > OVERLAP_MAX_S {
         return Err(Error::field("overlap_s", format!("must be at most {OVERLAP_MAX_S}")));
     }
-    let mut change = match Change::begin(&app, &admin, body.once).await? {
+    let mut change = match Change::begin(&app, admin.org, body.once).await? {
         Begun::Fresh(change) => change,
         Begun::Done(answer) => return Ok(answer),
     };

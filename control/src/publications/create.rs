@@ -36,7 +36,7 @@ pub(crate) async fn create(
     body: Body<NewPublication>,
 ) -> Answer {
     let wanted = body.value;
-    let mut change = match Change::begin(&app, &admin, body.once).await? {
+    let mut change = match Change::begin(&app, admin.org, body.once).await? {
         Begun::Fresh(change) => change,
         Begun::Done(answer) => return Ok(answer),
     };

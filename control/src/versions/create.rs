@@ -30,7 +30,7 @@ pub(crate) async fn create(
     let config = body.value;
     config.check().map_err(|error| Error::field(error.param, error.message))?;
     let origins = target_origins(&app, &config)?;
-    let mut change = match Change::begin(&app, &admin, body.once).await? {
+    let mut change = match Change::begin(&app, admin.org, body.once).await? {
         Begun::Fresh(change) => change,
         Begun::Done(answer) => return Ok(answer),
     };

@@ -48,11 +48,11 @@ fn refusal(route: Caller, caller: Kind) -> Option<(u16, &'static str)> {
     match (route, caller) {
         (Caller::Anyone, _)
         | (Caller::Operator, Kind::Operator)
-        | (Caller::Admin, Kind::OwnAdmin | Kind::ForeignAdmin)
+        | (Caller::Admin | Caller::Evaluator, Kind::OwnAdmin | Kind::ForeignAdmin)
         | (Caller::Edge, Kind::Signed) => None,
         (Caller::Edge, _) => Some((401, "signature_invalid")),
         (_, Kind::Nobody | Kind::Signed | Kind::SignedForAnotherPath) => key_missing,
-        (Caller::Admin, Kind::CallKey) => Some((403, "scope_missing")),
+        (Caller::Admin | Caller::Evaluator, Kind::CallKey) => Some((403, "scope_missing")),
         _ => key_invalid,
     }
 }
