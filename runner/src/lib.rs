@@ -18,5 +18,6 @@ pub mod pool;
 pub mod runner;
 pub mod sample;
 pub mod sandbox;
+pub mod scenario;
 pub mod transport;
 mod work;
