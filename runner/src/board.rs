@@ -2,7 +2,10 @@
 //!
 //! Invariant: a signal is rung under the same lock as the desk changes, so that no attempt starts unheard.
 
-use crate::desk::{Desk, Taken};
+use crate::{
+    desk::{Desk, Taken},
+    watched::Watched,
+};
 use alphagate_contract::{
     id::AttemptId,
     job::{
@@ -11,7 +14,6 @@ use alphagate_contract::{
     },
 };
 use std::collections::BTreeMap;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// What an attempt listens to.
@@ -31,38 +33,32 @@ struct State {
 
 /// The desk, shared.
 #[derive(Debug)]
-pub(crate) struct Board(watch::Sender<State>);
+pub(crate) struct Board(Watched<State>);
 
 impl Board {
     pub(crate) fn new(slots: Slots) -> Self {
-        Self(watch::Sender::new(State { desk: Desk::new(slots), signals: BTreeMap::new() }))
+        Self(Watched::new(State { desk: Desk::new(slots), signals: BTreeMap::new() }))
     }
 
     /// Waits until jobs of a kind are wanted; how many.
     pub(crate) async fn wanted(&self, kind: Kind) -> u32 {
-        self.wait_for(|desk| desk.wanted(kind) > 0).await;
-        self.0.borrow().desk.wanted(kind)
+        self.0.wait(|state| Some(state.desk.wanted(kind)).filter(|wanted| *wanted > 0)).await
     }
 
     /// Waits until nothing is held.
     pub(crate) async fn emptied(&self) {
-        self.wait_for(Desk::is_empty).await;
+        self.0.wait_until(|state| state.desk.is_empty()).await;
     }
 
     /// Waits until the runner drains.
     pub(crate) async fn draining(&self) {
-        self.wait_for(Desk::is_draining).await;
-    }
-
-    async fn wait_for(&self, condition: impl Fn(&Desk) -> bool) {
-        // An error would mean that the sender is gone, and that is this board.
-        let _ = self.0.subscribe().wait_for(|state| condition(&state.desk)).await;
+        self.0.wait_until(|state| state.desk.is_draining()).await;
     }
 
     /// Takes the answer to a claim; the attempts to start, with their signals.
     pub(crate) fn take(&self, claims: Vec<Claimed>) -> Vec<(Claimed, Signals)> {
         let mut started = Vec::new();
-        self.0.send_modify(|state| {
+        self.0.change(|state| {
             let Taken { start, surplus } = state.desk.take(claims);
             for claimed in start {
                 let signals = Signals::default();
@@ -78,13 +74,13 @@ impl Board {
 
     /// What is to be renewed.
     pub(crate) fn held(&self) -> Vec<Held> {
-        self.0.borrow().desk.held()
+        self.0.look(|state| state.desk.held())
     }
 
     /// What is asked of the command poll.
     pub(crate) fn question(&self) -> AskCommands {
-        let state = self.0.borrow();
-        AskCommands { known: state.desk.known_stops(), draining: state.desk.is_draining() }
+        self.0
+            .look(|state| AskCommands { known: state.desk.known_stops(), draining: state.desk.is_draining() })
     }
 
     /// These are over for this runner.
@@ -100,7 +96,7 @@ impl Board {
 
     /// Does what control commands; whether anything of it was news.
     pub(crate) fn heed(&self, commands: &Commands) -> bool {
-        let was_draining = self.0.borrow().desk.is_draining();
+        let was_draining = self.0.look(|state| state.desk.is_draining());
         let stopped = self.ring(|desk| desk.heed(commands), |signals| signals.stop.cancel());
         stopped > 0 || (commands.drain && !was_draining)
     }
@@ -118,12 +114,12 @@ impl Board {
 
     /// From now on nothing more is asked for.
     pub(crate) fn drain(&self) {
-        self.0.send_modify(|state| state.desk.drain());
+        self.0.change(|state| state.desk.drain());
     }
 
     /// Nothing of the attempt is left.
     pub(crate) fn leave(&self, attempt: AttemptId) {
-        self.0.send_modify(|state| {
+        self.0.change(|state| {
             state.desk.leave(attempt);
             state.signals.remove(&attempt);
         });
@@ -131,7 +127,7 @@ impl Board {
 
     fn ring(&self, change: impl FnOnce(&mut Desk) -> Vec<AttemptId>, bell: impl Fn(&Signals)) -> usize {
         let mut count = 0;
-        self.0.send_modify(|state| {
+        self.0.change(|state| {
             let rung = change(&mut state.desk);
             count = rung.len();
             rung.iter().filter_map(|attempt| state.signals.get(attempt)).for_each(&bell);

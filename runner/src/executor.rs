@@ -2,7 +2,7 @@
 //!
 //! The simulation and the tests of the loops put a stand-in here; it is the one thing that they replace.
 
-use crate::output::OutputSink;
+use crate::pump::OutputSink;
 use alphagate_contract::job::{Report, SandboxSpec};
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;

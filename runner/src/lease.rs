@@ -7,13 +7,14 @@ use crate::{
     backoff::Backoff,
     client::{Control, Failure},
     runner::Runner,
+    watched::Watched,
 };
 use alphagate_contract::{
     id::RunnerId,
     job::dispatch::{Register, Registered, Renew},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
 /// First wait after a failed registration.
 const REGISTER_BASE: Duration = Duration::from_millis(250);
@@ -25,57 +26,43 @@ const RENEW_BASE: Duration = Duration::from_millis(100);
 /// The runner's standing with control.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    registration: watch::Sender<Option<Arc<Registered>>>,
+    registration: Watched<Option<Arc<Registered>>>,
     /// When the last request that renewed was sent.
-    renewed_at: watch::Sender<Instant>,
+    renewed_at: Watched<Instant>,
 }
 
 impl Lease {
     pub(crate) fn new() -> Self {
-        Self { registration: watch::Sender::new(None), renewed_at: watch::Sender::new(Instant::now()) }
+        Self { registration: Watched::new(None), renewed_at: Watched::new(Instant::now()) }
     }
 
     /// The current registration; waits while there is none.
     pub(crate) async fn registered(&self) -> Arc<Registered> {
-        let mut registrations = self.registration.subscribe();
-        loop {
-            if let Some(registered) = registrations.borrow_and_update().clone() {
-                return registered;
-            }
-            // An error would mean that the sender is gone, and that is this lease.
-            let _ = registrations.changed().await;
-        }
+        self.registration.wait(Clone::clone).await
     }
 
     /// The current registration, if there is one.
     pub(crate) fn registration(&self) -> Option<Arc<Registered>> {
-        self.registration.borrow().clone()
+        self.registration.look(Clone::clone)
     }
 
     /// Control does not know this runner any more. Another registration meanwhile is left alone.
     pub(crate) fn forget(&self, runner: RunnerId) {
-        self.registration
-            .send_if_modified(|current| current.take_if(|registered| registered.runner == runner).is_some());
+        self.registration.change(|current| current.take_if(|registered| registered.runner == runner));
     }
 
     /// Waits until the last renewal is younger than the lease.
     pub(crate) async fn fresh(&self) {
-        let mut renewals = self.renewed_at.subscribe();
-        loop {
-            let lease_ms = self.registered().await.lease_ms;
-            if renewals.borrow_and_update().elapsed() < Duration::from_millis(lease_ms) {
-                return;
-            }
-            let _ = renewals.changed().await;
-        }
+        let lease = Duration::from_millis(self.registered().await.lease_ms);
+        self.renewed_at.wait_until(|renewed_at| renewed_at.elapsed() < lease).await;
     }
 
     fn renewed(&self, sent_at: Instant) {
-        self.renewed_at.send_replace(sent_at);
+        self.renewed_at.change(|renewed_at| *renewed_at = sent_at);
     }
 
     async fn unregistered(&self) {
-        let _ = self.registration.subscribe().wait_for(Option::is_none).await;
+        self.registration.wait_until(Option::is_none).await;
     }
 }
 
@@ -104,7 +91,7 @@ async fn register(runner: &Runner, is_first: bool) -> Result<(), TokenRefused> {
             Ok(registered) => {
                 tracing::info!(runner = %registered.runner, lease_ms = registered.lease_ms, "registered");
                 runner.lease.renewed(sent_at);
-                runner.lease.registration.send_replace(Some(Arc::new(registered)));
+                runner.lease.registration.change(|current| *current = Some(Arc::new(registered)));
                 return Ok(());
             }
             Err(Failure::TokenRefused(why)) if is_first => return Err(TokenRefused(why)),
@@ -128,7 +115,7 @@ pub(crate) async fn keep_renewing(runner: &Runner) {
     loop {
         let at = runner.lease.registered().await;
         let interval = Duration::from_millis(at.renew_ms);
-        let due = *runner.lease.renewed_at.borrow() + interval;
+        let due = runner.lease.renewed_at.look(|renewed_at| *renewed_at + interval);
         tokio::time::sleep_until(due).await;
         let sent_at = Instant::now();
         match runner.control.renew(&at, &Renew { held: runner.board.held() }).await {

@@ -12,12 +12,14 @@ pub mod execute;
 pub mod executor;
 pub mod http;
 pub mod lease;
-pub mod output;
+
 pub mod platform;
 pub mod pool;
+pub mod pump;
 pub mod runner;
 pub mod sample;
 pub mod sandbox;
 pub mod scenario;
 pub mod transport;
+pub mod watched;
 mod work;

@@ -2,7 +2,7 @@
 //!
 //! The same scripts are replayed against the simulation's model of control and, by HTTP, against the real one with its
 //! database; where the two differ, one of them is wrong. A scenario has one job (a sandbox job, without retries of its
-//! own) and runners numbered from 0; attempts are named by their number, from 1.
+//! own) and runners numbered from 0; attempts are numbered from 1 in the order in which they are given out.
 
 use alphagate_contract::job::{
     Bytes, Ending, Outcome,
@@ -33,8 +33,10 @@ pub enum Fate {
 /// One step.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// A runner asks once for jobs, and gets the job's attempt with this number, or nothing.
+    /// A runner asks once for jobs, and gets this attempt of the job, or nothing.
     Claim(u8, Option<u32>),
+    /// A runner that works on nothing renews: it is alive.
+    Idle(u8),
     /// The attempt's runner renews it; whether control says that it is lost.
     Renew(u32, bool),
     /// The attempt's runner appends this many chunks from this number on.
@@ -70,8 +72,8 @@ pub struct Scenario {
 pub trait Driver {
     /// Asks for jobs without waiting; registers the runner at its first use.
     fn claim(&mut self, runner: u8) -> impl Future<Output = Option<Claimed>>;
-    /// Whether control says that the attempt is lost.
-    fn renew(&mut self, runner: u8, held: Held) -> impl Future<Output = bool>;
+    /// Renews what the runner works on, if anything; whether control says that it is lost.
+    fn renew(&mut self, runner: u8, held: Option<Held>) -> impl Future<Output = bool>;
     /// Appends output.
     fn append(&mut self, runner: u8, output: Output) -> impl Future<Output = Verdict>;
     /// Reports; the rest of the report is the driver's choice.
@@ -114,15 +116,15 @@ async fn one(
     match step {
         Step::Claim(runner, expected) => {
             let claimed = driver.claim(*runner).await;
-            same(claimed.as_ref().map(|claimed| claimed.number), *expected)?;
-            if let Some(Claimed { job, attempt, number, .. }) = claimed {
-                attempts.insert(number, (*runner, Held { job, attempt }));
+            if let (Some(Claimed { job, attempt, .. }), Some(number)) = (&claimed, expected) {
+                attempts.insert(*number, (*runner, Held { job: *job, attempt: *attempt }));
             }
-            Ok(())
+            same(claimed.is_some(), expected.is_some())
         }
+        Step::Idle(runner) => same(driver.renew(*runner, None).await, false),
         Step::Renew(number, lost) => {
             let (runner, held) = of(number)?;
-            same(driver.renew(runner, held).await, *lost)
+            same(driver.renew(runner, Some(held)).await, *lost)
         }
         Step::Append(number, first, count, expected) => {
             let (runner, held) = of(number)?;
@@ -254,7 +256,7 @@ fn ends() -> Vec<Scenario> {
 
 /// Leases that run out, and who may still write then.
 fn takeovers() -> Vec<Scenario> {
-    use Step::{Append, Claim, Finish, Lapse, Leave, Renew, Rest};
+    use Step::{Append, Claim, Finish, Idle, Lapse, Leave, Renew, Rest};
     let claim = || Claim(0, Some(1));
     vec![
         Scenario {
@@ -281,6 +283,25 @@ fn takeovers() -> Vec<Scenario> {
                 Append(2, 0, 1, OK),
                 Finish(2, exited(0), OK),
                 Finish(1, exited(3), LATE),
+            ],
+            fate: PASSED,
+        },
+        Scenario {
+            name: "a claim whose answer never arrived is given again to the only runner",
+            steps: vec![claim(), Lapse, Idle(0), Rest, Claim(0, Some(2)), Finish(2, exited(0), OK)],
+            fate: PASSED,
+        },
+        Scenario {
+            name: "work that its runner dropped is given again to the only runner",
+            steps: vec![
+                claim(),
+                Renew(1, false),
+                Lapse,
+                Idle(0),
+                Rest,
+                Claim(0, Some(2)),
+                Finish(1, exited(3), LATE),
+                Finish(2, exited(0), OK),
             ],
             fate: PASSED,
         },
@@ -313,7 +334,18 @@ fn losses() -> Vec<Scenario> {
     vec![
         Scenario {
             name: "a job that loses three runners is parked",
-            steps: (1..=3).flat_map(|n| [Claim(0, Some(n)), Lapse, Rest]).chain([Claim(0, None)]).collect(),
+            steps: vec![
+                Claim(0, Some(1)),
+                Lapse,
+                Rest,
+                Claim(1, Some(2)),
+                Lapse,
+                Rest,
+                Claim(2, Some(3)),
+                Lapse,
+                Rest,
+                Claim(3, None),
+            ],
             fate: Fate::Ended(Outcome::Infrastructure),
         },
         Scenario {

@@ -4,7 +4,7 @@
 
 use crate::{
     attempt::{Attempt, Over},
-    output, sample,
+    pump, sample,
 };
 use alphagate_contract::job::{Ending, Report, SandboxSpec, Used, Written, dispatch::Work};
 use std::time::Duration;
@@ -36,14 +36,14 @@ pub(crate) async fn run(attempt: &Attempt, work: Work) -> Result<Report, Over> {
 async fn sandbox(attempt: &Attempt, spec: &SandboxSpec) -> Result<Report, Over> {
     let runner = &attempt.runner;
     let stop = &attempt.signals.stop;
-    let (mut sink, pump) = output::channel();
+    let (mut sink, pumping) = pump::channel();
     let executing = async {
         let report = runner.executor.execute(spec, &mut sink, stop).await;
         drop(sink);
         with_health(attempt, report).await
     };
     let sending = async {
-        let sent = pump.run(attempt).await;
+        let sent = pumping.run(attempt).await;
         if sent.is_err() {
             // Nobody will take the outcome: what still runs is in the way.
             stop.cancel();

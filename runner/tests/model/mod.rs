@@ -1,8 +1,9 @@
 //! A model of control: the protocol's rules over a queue in memory, small enough to be read at one sitting.
 //!
 //! It is written from the contract alone, so that it can be compared with the real control. Rules: one attempt of a job
-//! is current; only it may write, also after its lease, until another is claimed; three attempts lost to infrastructure
-//! park the job; two deaths on healthy hosts are the subject's. Time is a parameter.
+//! is current; only it may write, also after its lease, until another runner claims the job; a renewal makes it the
+//! renewing runner's, and what a runner does not name it has not; three attempts lost to infrastructure park the job; two
+//! deaths on healthy hosts are the subject's. Time is a parameter.
 
 pub mod ledger;
 pub mod server;
@@ -41,6 +42,9 @@ pub struct Job {
     pub attempts: u32,
     infrastructure: u32,
     deaths: u32,
+    claimed_ms: u64,
+    /// Whether a runner has named the current attempt.
+    is_known: bool,
     pub cancel: bool,
 }
 
@@ -94,7 +98,10 @@ impl Model {
     pub fn enqueue(&mut self, work: Work) -> JobId {
         let id = JobId::new(0, self.id());
         let state = State::Queued { not_before_ms: 0 };
-        self.jobs.insert(id, Job { work, state, attempts: 0, infrastructure: 0, deaths: 0, cancel: false });
+        let (claimed_ms, is_known, cancel) = (0, false, false);
+        let job =
+            Job { work, state, attempts: 0, infrastructure: 0, deaths: 0, claimed_ms, is_known, cancel };
+        self.jobs.insert(id, job);
         id
     }
 
@@ -126,7 +133,8 @@ impl Model {
         self.sweep(now_ms);
         let mut claimed = Vec::new();
         for kind in [Kind::Sandbox, Kind::Sample] {
-            let ready = self.jobs.iter().filter(|(_, job)| job.work.kind() == kind && job.is_ready(now_ms));
+            let ready =
+                self.jobs.iter().filter(|(_, job)| job.work.kind() == kind && job.is_ready(now_ms, runner));
             let ready: Vec<JobId> = ready.map(|(id, _)| *id).take(free.of(kind) as usize).collect();
             claimed.extend(ready.into_iter().map(|job| self.give(now_ms, runner, job)));
         }
@@ -142,6 +150,7 @@ impl Model {
         }
         job.state = State::Running { attempt, runner, lease_until_ms };
         job.attempts += 1;
+        (job.claimed_ms, job.is_known) = (now_ms, false);
         self.ledger.note(Event::Claimed { job: id, attempt, runner });
         Claimed { job: id, attempt, number: job.attempts, work: job.work.clone() }
     }
@@ -162,20 +171,45 @@ impl Model {
         self.see(now_ms, runner, true)?;
         let until_ms = now_ms + self.times.lease_ms;
         let mut lost = Vec::new();
+        self.take_back(now_ms, runner, &renew.held);
         for held in &renew.held {
             self.ledger.note(Event::Heard { attempt: held.attempt });
             match self.current(held) {
-                Some(State::Running { lease_until_ms, .. }) => *lease_until_ms = until_ms,
+                Some(State::Running { lease_until_ms, runner: of, .. }) => {
+                    (*lease_until_ms, *of) = (until_ms, runner);
+                }
                 _ => lost.push(*held),
             }
         }
         Ok(Renewed { lost })
     }
 
-    /// The job's state, if this attempt is current.
+    /// Half a lease after a claim the runner has its answer, or never will: what it does not name then, it has not.
+    fn take_back(&mut self, now_ms: u64, runner: RunnerId, held: &[Held]) {
+        let given_before_ms = now_ms.saturating_sub(self.times.lease_ms / 2);
+        for (id, job) in &mut self.jobs {
+            let State::Running { attempt, runner: of, .. } = job.state else { continue };
+            let is_named = held.iter().any(|held| held.attempt == attempt);
+            if of != runner || is_named || job.claimed_ms >= given_before_ms {
+                continue;
+            }
+            job.state = match (job.is_known, job.cancel) {
+                (_, true) => State::Ended(Fate::Canceled),
+                (true, false) => job.again(now_ms, 0),
+                (false, false) => State::Queued { not_before_ms: now_ms },
+            };
+            if matches!(job.state, State::Ended(_)) {
+                self.ledger.note(Event::Ended { job: *id, by: None });
+            }
+        }
+    }
+
+    /// The job's state, if this attempt is current; its runner knows of it.
     fn current(&mut self, held: &Held) -> Option<&mut State> {
-        let state = &mut self.jobs.get_mut(&held.job)?.state;
-        matches!(state, State::Running { attempt, .. } if *attempt == held.attempt).then_some(state)
+        let job = self.jobs.get_mut(&held.job)?;
+        let is_current = matches!(job.state, State::Running { attempt, .. } if attempt == held.attempt);
+        job.is_known |= is_current;
+        is_current.then_some(&mut job.state)
     }
 
     pub fn commands(&mut self, now_ms: u64, runner: RunnerId, ask: &AskCommands) -> Refusable<Commands> {
@@ -261,10 +295,10 @@ impl Model {
 }
 
 impl Job {
-    fn is_ready(&self, now_ms: u64) -> bool {
+    fn is_ready(&self, now_ms: u64, asker: RunnerId) -> bool {
         match self.state {
             State::Queued { not_before_ms } => not_before_ms <= now_ms,
-            State::Running { lease_until_ms, .. } => lease_until_ms < now_ms,
+            State::Running { lease_until_ms, runner, .. } => lease_until_ms < now_ms && runner != asker,
             State::Ended(_) => false,
         }
     }

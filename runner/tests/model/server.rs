@@ -8,6 +8,7 @@ use alphagate_contract::{
     job::dispatch::{AskCommands, Claim, Claims, Finish, Output, Register, Renew},
     problem::{Code, Problem},
 };
+use alphagate_runner::watched::Watched;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
     Request, Response,
@@ -25,7 +26,6 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::watch,
     time::{Instant, timeout},
 };
 
@@ -47,7 +47,7 @@ pub struct Control {
     pub model: Arc<Mutex<Model>>,
     pub faults: Arc<Mutex<BTreeMap<&'static str, VecDeque<Fault>>>>,
     /// Counts changes, for polls that wait.
-    changes: Arc<watch::Sender<u64>>,
+    changes: Arc<Watched<u64>>,
     /// Its own clock.
     clock: Arc<dyn Fn() -> u64 + Send + Sync>,
     pub token: String,
@@ -64,7 +64,7 @@ impl Control {
         Self {
             model: Arc::new(Mutex::new(model)),
             faults: Arc::default(),
-            changes: Arc::new(watch::Sender::new(0)),
+            changes: Arc::new(Watched::new(0)),
             clock: Arc::new(clock),
             token: "ag-runner-token".to_owned(),
         }
@@ -72,7 +72,7 @@ impl Control {
 
     pub fn change<T>(&self, change: impl FnOnce(&mut Model) -> T) -> T {
         let result = change(&mut self.model.lock().unwrap());
-        self.changes.send_modify(|count| *count += 1);
+        self.changes.change(|count| *count += 1);
         result
     }
 
@@ -82,14 +82,7 @@ impl Control {
 
     /// Waits until the model is as wanted.
     pub async fn until(&self, condition: impl Fn(&Model) -> bool) {
-        let mut changes = self.changes.subscribe();
-        loop {
-            changes.borrow_and_update();
-            if condition(&self.model.lock().unwrap()) {
-                return;
-            }
-            changes.changed().await.unwrap();
-        }
+        self.changes.wait_until(|_| condition(&self.model.lock().unwrap())).await;
     }
 
     /// Serves one connection until it ends.
@@ -166,14 +159,13 @@ impl Control {
     /// Asks until there is something to say, or for the length of a poll.
     async fn hold<T: Serialize>(&self, ask: impl Fn(&mut Model, u64) -> Result<(bool, T), Code>) -> Reply {
         let until = Instant::now() + Duration::from_millis(self.model.lock().unwrap().times.poll_ms);
-        let mut changes = self.changes.subscribe();
         loop {
-            changes.borrow_and_update();
+            let seen = self.changes.look(|count| *count);
             let asked = ask(&mut self.model.lock().unwrap(), (self.clock)());
             match asked {
                 Ok((is_news, answer)) if is_news || Instant::now() >= until => {
                     if is_news {
-                        self.changes.send_modify(|count| *count += 1);
+                        self.changes.change(|count| *count += 1);
                     }
                     return reply(Ok(answer));
                 }
@@ -181,7 +173,7 @@ impl Control {
                 Err(code) => return Reply::Problem(code),
             }
             let wait = LOOK_AGAIN.min(until.saturating_duration_since(Instant::now()));
-            let _ = timeout(wait, changes.changed()).await;
+            let _ = timeout(wait, self.changes.wait_until(|count| *count != seen)).await;
         }
     }
 }

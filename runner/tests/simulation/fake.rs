@@ -4,7 +4,7 @@ use alphagate_contract::job::{
     Bytes, Ending, Language, Limits, Report, SandboxSpec, Used, Written,
     dispatch::{Stream, Work},
 };
-use alphagate_runner::{execute::Sink as _, executor::Executor, output::OutputSink};
+use alphagate_runner::{execute::Sink as _, executor::Executor, pump::OutputSink};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -24,6 +24,8 @@ const KILL: Duration = Duration::from_millis(30);
 pub struct Script {
     pub name: u32,
     pub wall_ms: u64,
+    /// Its first run does not end by itself: it is cancelled, or lost and killed.
+    pub is_endless: bool,
     pub chunks: u32,
     pub chunk_bytes: usize,
     /// How its first run ends, its second, …; the last holds for all that follow.
@@ -105,6 +107,9 @@ impl Fake {
     async fn run(&self, script: &Script, run: usize, sink: &mut OutputSink, written: &mut u64) -> Ending {
         sleep(BOOT).await;
         sink.started().await;
+        if script.is_endless && run == 0 {
+            std::future::pending::<()>().await;
+        }
         for number in 0..script.chunks {
             sleep(Duration::from_millis(script.wall_ms / u64::from(script.chunks))).await;
             let chunk = script.chunk(number);

@@ -63,12 +63,16 @@ impl Plan {
         let count = random.random_range(6..=14_u32);
         let jobs: Vec<PlannedJob> = (0..count).map(|number| job(&mut random, number, is_gentle)).collect();
         let mut deeds = Vec::new();
-        for _ in 0..random.random_range(1..=6) {
-            deeds.extend(if is_gentle {
-                gentle(&mut random, runners)
+        for number in 0..random.random_range(1..=8) {
+            let more = if is_gentle {
+                gentle(&mut random, runners, number)
             } else {
-                rough(&mut random, runners, jobs.len())
-            });
+                rough(&mut random, runners, count)
+            };
+            deeds.extend(more);
+        }
+        for (number, _) in jobs.iter().enumerate().filter(|(_, job)| job.script.is_endless) {
+            deeds.push((random.random_range(TROUBLE_MS..2 * TROUBLE_MS), Deed::Cancel(number)));
         }
         deeds.sort_unstable();
         let clock_off_ms = random.random_range(1_000_000..2_000_000);
@@ -94,20 +98,22 @@ fn job(random: &mut SmallRng, name: u32, is_gentle: bool) -> PlannedJob {
         6 => (vec![died(true)], ended(Outcome::Crashed)),
         _ => (vec![exited(0)], ended(Outcome::Passed)),
     };
+    let is_sample = random.random_ratio(1, 4);
     let script = Script {
         name,
         wall_ms: random.random_range(10..6_000),
+        is_endless: !is_sample && random.random_ratio(1, 8),
         chunks: random.random_range(0..12),
         chunk_bytes: random.random_range(1..300),
         endings,
     };
-    let is_sample = random.random_ratio(1, 4);
     PlannedJob { script, is_sample, fate: if is_sample { ended(Outcome::Passed) } else { fate } }
 }
 
 /// Trouble that is over before a lease that was just renewed can run out.
-fn gentle(random: &mut SmallRng, runners: usize) -> Vec<(u64, Deed)> {
-    let at_ms = random.random_range(500..TROUBLE_MS);
+/// A lease lies between one trouble and the next.
+fn gentle(random: &mut SmallRng, runners: usize, number: u64) -> Vec<(u64, Deed)> {
+    let at_ms = number * 2 * TIMES.lease_ms + random.random_range(500..TIMES.lease_ms / 2);
     let until_ms = at_ms + random.random_range(100..=TIMES.lease_ms / 3);
     let runner = random.random_range(0..runners);
     let (begin, end) = match random.random_range(0..3) {
@@ -118,7 +124,7 @@ fn gentle(random: &mut SmallRng, runners: usize) -> Vec<(u64, Deed)> {
     vec![(at_ms, begin), (until_ms, end)]
 }
 
-fn rough(random: &mut SmallRng, runners: usize, jobs: usize) -> Vec<(u64, Deed)> {
+fn rough(random: &mut SmallRng, runners: usize, jobs: u32) -> Vec<(u64, Deed)> {
     let at_ms = random.random_range(200..TROUBLE_MS);
     let until_ms = at_ms + random.random_range(100..=LONG_MS);
     let runner = random.random_range(0..runners);
@@ -129,7 +135,7 @@ fn rough(random: &mut SmallRng, runners: usize, jobs: usize) -> Vec<(u64, Deed)>
         5 | 6 => (Deed::Crash(runner), Deed::Bounce(runner)),
         7 => (Deed::CrashControl, Deed::BounceControl),
         8 => (Deed::Drain(runner), Deed::Bounce(runner)),
-        9 => return vec![(at_ms, Deed::Cancel(random.random_range(0..jobs)))],
+        9 => return vec![(at_ms, Deed::Cancel(random.random_range(0..jobs) as usize))],
         _ => {
             let jump = Deed::Jump(random.random_range(1..2 * TIMES.lease_ms));
             return vec![(at_ms, jump), (until_ms, Deed::Forget(runner))];

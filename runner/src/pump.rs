@@ -6,13 +6,13 @@
 use crate::{
     attempt::{Attempt, Over},
     execute::Sink,
+    watched::Watched,
 };
 use alphagate_contract::job::{
     Bytes,
     dispatch::{Chunk, Held, OUTPUT_CHUNKS_MAX, OUTPUT_MAX_BYTES, Output, Stream},
 };
 use std::{collections::VecDeque, sync::Arc, time::Duration};
-use tokio::sync::watch;
 
 /// Most bytes that wait; a batch under way comes on top, so that one job holds twice this and its base64.
 const WAITING_MAX_BYTES: usize = OUTPUT_MAX_BYTES;
@@ -43,6 +43,10 @@ impl Buffer {
         self.waiting_bytes >= WAITING_MAX_BYTES || self.waiting.len() >= WAITING_CHUNKS_MAX
     }
 
+    fn has_news(&self) -> bool {
+        self.unannounced || !self.waiting.is_empty()
+    }
+
     fn push(&mut self, stream: Stream, bytes: &[u8]) {
         if self.discarded {
             return;
@@ -62,7 +66,7 @@ impl Buffer {
 
     /// The next batch, taken out; none if there is nothing to say.
     fn batch(&mut self, held: Held) -> Option<Output> {
-        if self.waiting.is_empty() && !self.unannounced {
+        if !self.has_news() {
             return None;
         }
         let first = self.next;
@@ -86,32 +90,31 @@ impl Buffer {
 }
 
 /// The sandbox's end: waits while the buffer is full. Dropping it says that nothing more will come.
-pub struct OutputSink(Arc<watch::Sender<Buffer>>);
+pub struct OutputSink(Arc<Watched<Buffer>>);
 
 /// Control's end.
-pub(crate) struct Pump(Arc<watch::Sender<Buffer>>);
+pub(crate) struct Pump(Arc<Watched<Buffer>>);
 
 /// Both ends of one job's output.
 pub(crate) fn channel() -> (OutputSink, Pump) {
-    let buffer = Arc::new(watch::Sender::new(Buffer::default()));
+    let buffer = Arc::new(Watched::new(Buffer::default()));
     (OutputSink(Arc::clone(&buffer)), Pump(buffer))
 }
 
 impl Sink for OutputSink {
     async fn started(&mut self) {
-        self.0.send_modify(|buffer| buffer.unannounced = !buffer.discarded);
+        self.0.change(|buffer| buffer.unannounced = !buffer.discarded);
     }
 
     async fn output(&mut self, stream: Stream, bytes: Vec<u8>) {
-        // An error would mean that the channel is gone, and this sink holds it.
-        let _ = self.0.subscribe().wait_for(|buffer| !buffer.is_full()).await;
-        self.0.send_modify(|buffer| buffer.push(stream, &bytes));
+        self.0.wait_until(|buffer| !buffer.is_full()).await;
+        self.0.change(|buffer| buffer.push(stream, &bytes));
     }
 }
 
 impl Drop for OutputSink {
     fn drop(&mut self) {
-        self.0.send_modify(|buffer| buffer.closed = true);
+        self.0.change(|buffer| buffer.closed = true);
     }
 }
 
@@ -120,30 +123,26 @@ impl Pump {
     pub(crate) async fn run(&self, attempt: &Attempt) -> Result<(), Over> {
         let result = self.send_all(attempt).await;
         if result.is_err() {
-            self.0.send_modify(Buffer::discard);
+            self.0.change(Buffer::discard);
         }
         result
     }
 
     async fn send_all(&self, attempt: &Attempt) -> Result<(), Over> {
-        let mut changes = self.0.subscribe();
         loop {
-            let (mut batch, mut is_over) = (None, false);
-            self.0.send_if_modified(|buffer| {
-                batch = buffer.batch(attempt.held);
-                is_over = buffer.closed && batch.is_none();
-                batch.is_some()
+            let has_news = self.0.wait(|buffer| match (buffer.has_news(), buffer.closed) {
+                (true, _) => Some(true),
+                (false, true) => Some(false),
+                (false, false) => None,
             });
-            if let Some(batch) = batch {
-                attempt.append(batch).await?;
-                let worth_sending = changes.wait_for(|buffer| buffer.closed || buffer.is_full());
-                let _ = tokio::time::timeout(GAP, worth_sending).await;
-                continue;
-            }
-            if is_over {
+            if !has_news.await {
                 return Ok(());
             }
-            let _ = changes.wait_for(|b| b.closed || b.unannounced || !b.waiting.is_empty()).await;
+            // Only this pump takes anything out, so the news is still there.
+            let Some(batch) = self.0.change(|buffer| buffer.batch(attempt.held)) else { continue };
+            attempt.append(batch).await?;
+            let worth_sending = self.0.wait_until(|buffer| buffer.closed || buffer.is_full());
+            let _ = tokio::time::timeout(GAP, worth_sending).await;
         }
     }
 }
@@ -219,17 +218,17 @@ mod tests {
         }
         let mut blocked = Box::pin(sink.output(Stream::Stdout, vec![1]));
         assert!(futures_util::poll!(blocked.as_mut()).is_pending());
-        pump.0.send_modify(|buffer| drop(buffer.batch(held())));
+        pump.0.change(|buffer| drop(buffer.batch(held())));
         blocked.await;
     }
 
     #[tokio::test]
     async fn output_that_nobody_wants_holds_nothing_back_and_fills_nothing() {
         let (mut sink, pump) = channel();
-        pump.0.send_modify(Buffer::discard);
+        pump.0.change(Buffer::discard);
         for _ in 0..100 {
             sink.output(Stream::Stdout, vec![0; CHUNK_MAX_BYTES]).await;
         }
-        assert_eq!(pump.0.borrow().waiting_bytes, 0);
+        assert_eq!(pump.0.look(|buffer| buffer.waiting_bytes), 0);
     }
 }
