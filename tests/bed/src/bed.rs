@@ -255,7 +255,12 @@ impl Bed {
 
     /// Crashes the bed's own Postgres and starts it again. Needs [`crate::Postgres::Own`].
     pub async fn restart_postgres_immediate(&self) -> Result<()> {
-        self.store.restart_immediate().await
+        self.store.restart_immediate(Duration::ZERO).await
+    }
+
+    /// As [`Self::restart_postgres_immediate`], but it stays away for so long.
+    pub async fn postgres_away(&self, away: Duration) -> Result<()> {
+        self.store.restart_immediate(away).await
     }
 
     /// Ends everything in order, and removes what is temporary.
