@@ -161,6 +161,11 @@ impl Bed {
         Ok(())
     }
 
+    /// The process id of control.
+    pub async fn control_pid(&self) -> Result<i32> {
+        self.control.lock().await.as_ref().map(Process::pid).context("control does not run")
+    }
+
     /// Asks control to end, and waits until it has.
     pub async fn stop_control(&self) {
         if let Some(control) = self.control.lock().await.take() {
