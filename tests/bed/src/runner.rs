@@ -21,6 +21,9 @@ const READY_MAX: Duration = Duration::from_secs(60);
 /// Longer than the longest job of a test that drains.
 const DRAIN_MAX: Duration = Duration::from_secs(60);
 
+/// Sandboxes are killed and their folders removed within a second.
+const STOP_MAX: Duration = Duration::from_secs(10);
+
 /// What it is built from.
 const SOURCES: [&str; 2] = ["contract/src", "runner/src"];
 
@@ -80,6 +83,12 @@ impl Runner {
     /// Asks it to drain (SIGTERM) and waits until it has left.
     pub async fn drain(self) {
         self.process.stop(Signal::TERM, DRAIN_MAX).await;
+    }
+
+    /// Asks it to end without waiting for its jobs: SIGTERM twice.
+    pub async fn stop_at_once(self) {
+        self.process.signal(Signal::TERM);
+        self.process.stop(Signal::TERM, STOP_MAX).await;
     }
 
     /// Whether it has ended, and how.

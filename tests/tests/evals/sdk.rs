@@ -6,19 +6,30 @@ use alphagate_bed::places;
 use alphagate_tests::has_gvisor;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use super::scene::{JUDGE, Scene, shared};
 
 async fn python(scene: &Scene) -> Result<Value> {
     let own = || places::workspace().map(|root| root.join("target/py/bin/python"));
     let program = std::env::var_os("AG_PYTHON").map_or_else(own, |path| Ok(path.into()))?;
+    let mut command = Command::new(program);
+    command.arg(places::workspace()?.join("tests/sdks/evals.py"));
+    seen_by(command, scene).await
+}
+
+async fn node(scene: &Scene, package: &str) -> Result<Value> {
+    let mut command = Command::new(places::node()?);
+    command.arg(places::workspace()?.join("tests/sdks/evals.mjs")).arg(package);
+    seen_by(command, scene).await
+}
+
+async fn seen_by(mut command: Command, scene: &Scene) -> Result<Value> {
     let ask = json!({
         "base_url": format!("{}/v1", scene.stage.bed.edge_url()), "api_key": scene.key.secret,
         "model": scene.stage.caller.name, "judge": JUDGE,
     });
-    let mut command = tokio::process::Command::new(program);
-    command.arg(places::workspace()?.join("tests/sdks/evals.py")).arg(ask.to_string());
-    let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await?;
+    let output = command.arg(ask.to_string()).stdin(Stdio::null()).kill_on_drop(true).output().await?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).context("not one JSON object")
 }
@@ -54,6 +65,21 @@ async fn the_unmodified_sdk_carries_on_with_another_base_url() -> Result<()> {
     results_carry_their_graders(&seen)?;
     files_graders_and_lists_work(&seen, &scene);
     what_is_wrong_is_refused_in_words_that_the_sdk_knows(&seen);
+    Ok(())
+}
+
+#[tokio::test]
+async fn both_sdks_for_node_run_an_eval_to_its_end() -> Result<()> {
+    if !has_gvisor()? {
+        return Ok(());
+    }
+    for package in ["openai", "openai-6"] {
+        let scene = Scene::new(shared().await?).await?;
+        scene.answers(&[("[1]", "Paris"), ("[3]", "Tokyo")]);
+        let seen = node(&scene, package).await.context(package)?;
+        assert_eq!(counts(&seen["run"]), (1, 1, 0, 2), "{package}: {seen:#}");
+        assert_eq!(seen["items"].as_array().map(Vec::len), Some(2), "{package}: {seen:#}");
+    }
     Ok(())
 }
 
