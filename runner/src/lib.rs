@@ -1,1 +1,5 @@
 //! A host that runs untrusted jobs in gVisor.
+
+pub mod execute;
+pub mod pool;
+pub mod sandbox;
