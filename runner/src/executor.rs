@@ -1,4 +1,4 @@
-//! What the loops want of the sandboxes: one job run to its report, and a word on the host's health.
+//! What the loops want of the sandboxes: one job run to its report.
 //!
 //! The simulation and the tests of the loops put a stand-in here; it is the one thing that they replace.
 
@@ -16,7 +16,4 @@ pub trait Executor: Send + Sync + 'static {
         sink: &'a mut OutputSink,
         stop: &'a CancellationToken,
     ) -> BoxFuture<'a, Report>;
-
-    /// Whether this host still runs a sandbox as it should: asked after one died without a word.
-    fn is_host_healthy(&self) -> BoxFuture<'_, bool>;
 }

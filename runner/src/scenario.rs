@@ -140,11 +140,26 @@ async fn one(
                 expected.iter().map(|number| Ok(of(number)?.1)).collect::<Result<Vec<_>, String>>()?;
             same(driver.commands(*runner).await, expected)
         }
-        Step::Leave(runner) => done(driver.leave(*runner).await),
-        Step::Lapse => done(driver.lapse().await),
-        Step::Rest => done(driver.rest().await),
-        Step::Cancel => done(driver.cancel().await),
-        Step::Restart => done(driver.restart().await),
+        Step::Leave(runner) => {
+            driver.leave(*runner).await;
+            Ok(())
+        }
+        Step::Lapse => {
+            driver.lapse().await;
+            Ok(())
+        }
+        Step::Rest => {
+            driver.rest().await;
+            Ok(())
+        }
+        Step::Cancel => {
+            driver.cancel().await;
+            Ok(())
+        }
+        Step::Restart => {
+            driver.restart().await;
+            Ok(())
+        }
     }
 }
 
@@ -155,10 +170,6 @@ fn chunk(number: u64) -> Chunk {
 
 fn same<T: PartialEq + std::fmt::Debug>(got: T, expected: T) -> Result<(), String> {
     if got == expected { Ok(()) } else { Err(format!("got {got:?}, expected {expected:?}")) }
-}
-
-const fn done((): ()) -> Result<(), String> {
-    Ok(())
 }
 
 /// Every scenario.

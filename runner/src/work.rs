@@ -7,10 +7,6 @@ use crate::{
     pump, sample,
 };
 use alphagate_contract::job::{Ending, Report, SandboxSpec, Used, Written, dispatch::Work};
-use std::time::Duration;
-
-/// How long the host may take to show that it still runs a sandbox; one that hangs is not healthy.
-const SELF_TEST_MAX: Duration = Duration::from_secs(30);
 
 /// Does the work. Everything that it wrote has been accepted by control when its report is here.
 pub(crate) async fn run(attempt: &Attempt, work: Work) -> Result<Report, Over> {
@@ -40,7 +36,7 @@ async fn sandbox(attempt: &Attempt, spec: &SandboxSpec) -> Result<Report, Over> 
     let executing = async {
         let report = runner.executor.execute(spec, &mut sink, stop).await;
         drop(sink);
-        with_health(attempt, report).await
+        report
     };
     let sending = async {
         let sent = pumping.run(attempt).await;
@@ -52,16 +48,6 @@ async fn sandbox(attempt: &Attempt, spec: &SandboxSpec) -> Result<Report, Over> 
     };
     let (report, sent) = tokio::join!(executing, sending);
     sent.map(|()| report)
-}
-
-/// After a sandbox that died without a word, whether the host is at fault is measured.
-async fn with_health(attempt: &Attempt, mut report: Report) -> Report {
-    if let Ending::Died { host_healthy, .. } = &mut report.ending {
-        let testing = attempt.runner.executor.is_host_healthy();
-        *host_healthy = tokio::time::timeout(SELF_TEST_MAX, testing).await.unwrap_or(false);
-        tracing::warn!(host_healthy, "a sandbox died");
-    }
-    report
 }
 
 /// A report that says nothing but how it ended.

@@ -1,8 +1,7 @@
 //! The scenarios that are played against the real control are played against the model as well: the simulation's rules
 //! are control's.
 
-mod model;
-
+use crate::model::{Model, State, Times};
 use alphagate_contract::{
     id::{JobId, RunnerId},
     job::{
@@ -13,7 +12,6 @@ use alphagate_contract::{
     secret::Secret,
 };
 use alphagate_runner::scenario::{self, Driver, Fate, Verdict};
-use model::{Model, State, Times};
 use std::collections::BTreeMap;
 
 const TIMES: Times = Times { lease_ms: 6_000, renew_ms: 2_000, poll_ms: 1_000, backoff_ms: 100 };

@@ -60,6 +60,8 @@ struct Known {
     name: String,
     seen_ms: u64,
     drain: bool,
+    /// Whether it has said that it drains.
+    drains: bool,
 }
 
 /// Control.
@@ -107,7 +109,10 @@ impl Model {
 
     pub fn register(&mut self, now_ms: u64, register: &Register) -> Registered {
         let runner = RunnerId::new(0, self.id());
-        self.runners.insert(runner, Known { name: register.name.clone(), seen_ms: now_ms, drain: false });
+        self.runners.insert(
+            runner,
+            Known { name: register.name.clone(), seen_ms: now_ms, drain: false, drains: false },
+        );
         let Times { lease_ms, renew_ms, poll_ms, .. } = self.times;
         Registered { runner, lease_ms, renew_ms, poll_ms, edge_url: self.edge_url.clone() }
     }
@@ -214,6 +219,9 @@ impl Model {
 
     pub fn commands(&mut self, now_ms: u64, runner: RunnerId, ask: &AskCommands) -> Refusable<Commands> {
         let drain = self.see(now_ms, runner, false)? && !ask.draining;
+        if let Some(known) = self.runners.get_mut(&runner) {
+            known.drains |= ask.draining;
+        }
         let stop = self.jobs.iter().filter(|(_, job)| job.cancel).filter_map(|(id, job)| match job.state {
             State::Running { attempt, runner: of, .. } if of == runner && !ask.known.contains(&attempt) => {
                 Some(Held { job: *id, attempt })
@@ -282,6 +290,11 @@ impl Model {
     /// The runner that last registered with this name.
     pub fn known_as(&self, name: &str) -> Option<RunnerId> {
         self.runners.iter().rfind(|(_, known)| known.name == name).map(|(id, _)| *id)
+    }
+
+    /// Whether the host's runner has asked for commands as one that drains.
+    pub fn has_said_it_drains(&self, name: &str) -> bool {
+        self.runners.values().any(|known| known.name == name && known.drains)
     }
 
     /// Forgets a runner, as if it had been silent for long.

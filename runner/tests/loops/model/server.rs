@@ -135,7 +135,10 @@ impl Control {
                 let finish: Finish = serde_json::from_slice(body).unwrap();
                 reply(self.change(|model| model.finish(now(), runner, finish)))
             }
-            "goodbye" => reply(Ok(self.change(|model| model.goodbye(now(), runner)))),
+            "goodbye" => {
+                self.change(|model| model.goodbye(now(), runner));
+                reply(Ok(()))
+            }
             _ => Reply::Problem(Code::RouteNotFound),
         }
     }

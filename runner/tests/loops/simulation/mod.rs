@@ -8,17 +8,14 @@
 //! output whose numbers begin anew after a failed batch; a model that takes reports of superseded attempts; renewals
 //! that are not tried again before the next interval; a lost attempt whose sandbox is not stopped.
 
-mod model;
-mod simulation {
-    pub mod fake;
-    pub mod fleet;
-    pub mod frozen;
-    pub mod judge;
-    pub mod plan;
-    pub mod world;
-}
+pub mod fake;
+mod fleet;
+mod frozen;
+mod judge;
+mod plan;
+mod world;
 
-use simulation::{plan::Plan, world};
+use plan::Plan;
 use std::{
     env, panic,
     sync::{
