@@ -66,11 +66,7 @@ async fn a_signal_drains_it_and_its_log_has_neither_token_nor_key() {
     let stand = Stand::new().await;
     stand.ask(&silent_edge().await, json!({"model": "greeter", "input": "hello"}));
     let child = serve(&stand);
-    stand
-        .until("renewal", |model| {
-            model.ledger.events.iter().any(|event| matches!(event, Event::Heard { .. }))
-        })
-        .await;
+    stand.until("renewal", has_renewed).await;
     signal(&child, Signal::TERM);
     // The question that it asks is still open: it stays until its time is over.
     let output = end(child).await;
