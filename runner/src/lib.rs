@@ -1,5 +1,7 @@
 //! A host that runs untrusted jobs in gVisor.
 
+pub mod doctor;
 pub mod execute;
+pub mod image;
 pub mod pool;
 pub mod sandbox;

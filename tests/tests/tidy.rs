@@ -42,7 +42,7 @@ const ARROWS: [(&str, &[&str]); 6] = [
     ("control", &["alphagate-contract"]),
     ("tests/bed", &[]),
     ("tests", &["alphagate-bed", "alphagate-contract"]),
-    ("xtask", &["alphagate-bed"]),
+    ("xtask", &["alphagate-bed", "alphagate-runner"]),
 ];
 
 /// Folders of one machine, which mean nothing on another.

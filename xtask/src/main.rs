@@ -1,11 +1,15 @@
-//! Development commands: `cargo xtask up | test | worker | doctor`.
+//! Development commands: `cargo xtask --help`.
 //!
 //! Invariant: everything a command needs comes from cargo, npm or pip, at versions that this repository pins.
 
+mod agent;
+mod debian;
 mod doctor;
+mod fetch;
 mod npm;
 mod python;
 mod run;
+mod runsc;
 mod steps;
 mod test;
 mod up;
@@ -32,6 +36,10 @@ enum Command {
     Test(test::Arguments),
     /// Build the Worker into target/worker
     Worker(worker::Arguments),
+    /// Fetch gVisor's runsc into target/tools
+    Runsc,
+    /// Build the program that is PID 1 in every sandbox into target/agent
+    Agent,
     /// Say what is missing on this machine, and how to get it
     Doctor,
 }
@@ -41,6 +49,8 @@ fn main() -> ExitCode {
         Command::Up(arguments) => up::run(arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Worker(arguments) => worker::run(&arguments),
+        Command::Runsc => runsc::run(),
+        Command::Agent => agent::run(),
         Command::Doctor => doctor::run(),
     };
     finish(done)
