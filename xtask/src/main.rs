@@ -6,6 +6,8 @@ mod agent;
 mod debian;
 mod doctor;
 mod fetch;
+mod images;
+mod isolation;
 mod npm;
 mod python;
 mod run;
@@ -40,6 +42,8 @@ enum Command {
     Runsc,
     /// Build the program that is PID 1 in every sandbox into target/agent
     Agent,
+    /// Build the root file systems of sandboxes into target/images
+    Images(images::Arguments),
     /// Say what is missing on this machine, and how to get it
     Doctor,
 }
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Command::Worker(arguments) => worker::run(&arguments),
         Command::Runsc => runsc::run(),
         Command::Agent => agent::run(),
+        Command::Images(arguments) => images::run(&arguments),
         Command::Doctor => doctor::run(),
     };
     finish(done)

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// First version, as the date of its release, that the systrap platform and this runner's flags are known of.
-pub const RUNSC_MIN_VERSION: u32 = 2024_07_29;
+pub const RUNSC_MIN_VERSION: u32 = 20_240_729;
 /// A program that asks for an interpreter is linked dynamically.
 const PT_INTERP: u32 = 3;
 const DATE_DIGITS: usize = 8;
