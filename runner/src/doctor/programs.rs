@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_torn_header_is_not_read_past_its_end() {
-        let whole = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let whole = fs::read(std::env::current_exe().unwrap()).unwrap();
         for len in 0..64 {
             assert_eq!(asks_for_interpreter(&whole[..len]), None, "{len}");
         }
