@@ -1,0 +1,88 @@
+//! Interpreters that start before their job is known, and wait in front of its first line.
+//!
+//! The interpreter is started exactly as for the job (`python3 -u -B /job/main.py`); a hook that it loads before it opens
+//! the file waits for the order (arguments and variables), takes them over, removes its own traces, and lets it go on.
+//! What the hook cannot change afterwards (another file, variables that the interpreter itself reads) starts it anew.
+
+use super::process::{Bounds, Launch, Process};
+use alphagate_agent::{JOB_FOLDER, JOB_UID, RUN_FOLDER};
+use alphagate_contract::job::{Language, SandboxSpec};
+use std::{
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
+    os::fd::OwnedFd,
+};
+
+const PYTHON_HOOK: &str = include_str!("../python/sitecustomize.py");
+const NODE_HOOK: &str = include_str!("../node/ahead.js");
+/// Variables that an interpreter or its loader reads before any hook: with one of these it is started anew.
+const READ_EARLY: [&str; 8] = ["PYTHON", "NODE", "LD_", "LC_", "LANG", "TZ", "MALLOC_", "UV_"];
+
+/// An interpreter that waits.
+pub struct Ahead {
+    process: Process,
+    order: File,
+    language: Language,
+}
+
+fn folder() -> String {
+    format!("{RUN_FOLDER}/ahead")
+}
+
+/// Arguments and variables.
+type CommandLine = (Vec<String>, Vec<(String, String)>);
+
+/// How to make a language's interpreter wait, if it can.
+fn hooked(language: Language) -> Option<CommandLine> {
+    let mut argv: Vec<String> = language.command().iter().map(|&word| word.to_owned()).collect();
+    let mut env = Vec::new();
+    match language {
+        Language::Python => env.push(("PYTHONPATH".to_owned(), folder())),
+        Language::Javascript => argv.extend(["--require".to_owned(), format!("{}/ahead.js", folder())]),
+        Language::Bash => return None,
+    }
+    argv.push(format!("{JOB_FOLDER}/{}", language.main_file()));
+    Some((argv, env))
+}
+
+impl Ahead {
+    /// Starts a language's interpreter and returns when it waits; none if the language has no hook, or it did not come.
+    /// `result` is what a grader's process gets as its result channel.
+    pub fn start(language: Language, private: bool, result: Option<OwnedFd>) -> io::Result<Option<Self>> {
+        let Some((argv, env)) = hooked(language) else { return Ok(None) };
+        fs::create_dir_all(folder())?;
+        fs::write(format!("{}/sitecustomize.py", folder()), PYTHON_HOOK)?;
+        fs::write(format!("{}/ahead.js", folder()), NODE_HOOK)?;
+        let (order_reader, order) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let (ready, ready_writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let mut handed = vec![order_reader, ready_writer];
+        handed.extend(result);
+        let env = [super::running::base_env(), env].concat();
+        let launch = Launch { argv, env, folder: "/", user: JOB_UID, bounds: None, private, handed };
+        let Ok(process) = launch.start() else { return Ok(None) };
+        // One byte when it waits; end of file if the interpreter ended instead.
+        let waits = File::from(ready).read(&mut [0]).is_ok_and(|count| count == 1);
+        Ok(waits.then(|| Self { process, order: File::from(order), language }))
+    }
+
+    /// Whether it can become this job.
+    pub fn fits(&self, spec: &SandboxSpec) -> bool {
+        let early = |name: &String| READ_EARLY.iter().any(|prefix| name.starts_with(prefix));
+        spec.language == self.language
+            && spec.entry.as_str() == self.language.main_file()
+            && !spec.env.keys().any(early)
+    }
+
+    /// Lets it become this job.
+    pub fn go(mut self, argv: &[String], env: &[(String, String)], bounds: Bounds) -> io::Result<Process> {
+        bounds.apply(self.process.pid)?;
+        let mut order = format!("{}", argv.len()).into_bytes();
+        let variables = env.iter().map(|(name, value)| format!("{name}={value}"));
+        for text in argv.iter().cloned().chain(variables) {
+            order.push(0);
+            order.extend_from_slice(text.as_bytes());
+        }
+        self.order.write_all(&order)?;
+        Ok(self.process)
+    }
+}

@@ -1,0 +1,223 @@
+//! Starting a program as another user, with its bounds, and the agent's ends of its pipes.
+
+use super::{syscalls, user};
+use rustix::{
+    event::PollFlags,
+    fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl},
+    io::Errno,
+    process::{Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus},
+};
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
+    os::unix::process::CommandExt as _,
+    process::{Command, Stdio},
+};
+
+/// Open files of one process. Programs that read `RLIMIT_NOFILE` and close everything stay quick.
+const FILES_MAX: u64 = 1024;
+/// The first descriptor that is handed over beside the three standard ones.
+pub const FIRST_HANDED_FD: i32 = 3;
+/// Descriptors are handed over onto numbers below this; the agent's own are kept above, so that none is overwritten.
+const HANDED_FDS_END: i32 = 10;
+
+/// What one process of a user may do.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Processor time, milliseconds; the agent counts exactly, this is what the kernel does meanwhile.
+    pub cpu_ms: u64,
+    /// Processes and threads of its user.
+    pub pids: u32,
+    /// Longest file, bytes.
+    pub file_bytes: u64,
+    /// Memory that the process may ask for, bytes, if asking for more is to fail.
+    pub data_bytes: Option<u64>,
+}
+
+impl Bounds {
+    fn rlimits(self) -> Vec<(Resource, Rlimit)> {
+        let both = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
+        let cpu_s = self.cpu_ms.div_ceil(1000) + 1;
+        let mut limits = vec![
+            (Resource::Cpu, Rlimit { current: Some(cpu_s), maximum: Some(cpu_s + 1) }),
+            (Resource::Nproc, both(self.pids.into())),
+            (Resource::Fsize, both(self.file_bytes)),
+            (Resource::Nofile, both(FILES_MAX)),
+            (Resource::Core, both(0)),
+        ];
+        limits.extend(self.data_bytes.map(|bytes| (Resource::Data, both(bytes))));
+        limits
+    }
+
+    /// Bounds a process that runs already.
+    pub fn apply(self, pid: Pid) -> io::Result<()> {
+        for (resource, limit) in self.rlimits() {
+            rustix::process::prlimit(Some(pid), resource, limit)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is to be started.
+pub struct Launch {
+    /// The program, looked up in `PATH`, and its arguments.
+    pub argv: Vec<String>,
+    /// Its whole environment.
+    pub env: Vec<(String, String)>,
+    /// Where it starts.
+    pub folder: &'static str,
+    /// Its user and group.
+    pub user: u32,
+    /// Its bounds; none if they are applied later.
+    pub bounds: Option<Bounds>,
+    /// Whether what it makes is nobody else's to read.
+    pub private: bool,
+    /// Descriptors that it gets as 3, 4, …
+    pub handed: Vec<OwnedFd>,
+}
+
+/// A started program.
+pub struct Process {
+    /// Its id.
+    pub pid: Pid,
+    /// Its standard input.
+    pub stdin: Feed,
+    /// Its standard output and error, until they are closed.
+    pub streams: [Option<OwnedFd>; 2],
+    /// How it ended, once it has.
+    pub status: Option<WaitStatus>,
+}
+
+impl Launch {
+    /// Starts it, with standard input still empty and open.
+    pub fn start(self) -> io::Result<Process> {
+        let missing = || io::Error::from(io::ErrorKind::InvalidInput);
+        let (program, arguments) = self.argv.split_first().ok_or_else(missing)?;
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().envs(self.env).current_dir(self.folder);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let handed: Vec<OwnedFd> = self.handed.into_iter().map(out_of_the_way).collect::<io::Result<_>>()?;
+        let moves: Vec<(i32, i32)> = handed.iter().map(|fd| fd.as_raw_fd()).zip(FIRST_HANDED_FD..).collect();
+        let limits = self.bounds.map(Bounds::rlimits).unwrap_or_default();
+        let (id, mask) = (self.user, if self.private { 0o077 } else { 0o022 });
+        command.process_group(0);
+        syscalls::before_exec(&mut command, move || {
+            rustix::process::umask(Mode::from(mask));
+            for (source, target) in &moves {
+                syscalls::hand_over(*source, *target)?;
+            }
+            for (resource, limit) in &limits {
+                rustix::process::setrlimit(*resource, *limit)?;
+            }
+            user::become_user(id)
+        });
+        let child = command.spawn()?;
+        let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(gone)?;
+        let stdin = unblock(child.stdin.ok_or_else(gone)?.into())?;
+        let stdout = unblock(child.stdout.ok_or_else(gone)?.into())?;
+        let stderr = unblock(child.stderr.ok_or_else(gone)?.into())?;
+        let stdin = Feed { fd: Some(stdin), bytes: Vec::new(), at: 0 };
+        Ok(Process { pid, stdin, streams: [Some(stdout), Some(stderr)], status: None })
+    }
+}
+
+impl Process {
+    /// What to wait for; its output only if there is room for it.
+    pub fn interests(&self, has_room: bool) -> Vec<(BorrowedFd<'_>, PollFlags)> {
+        let streams =
+            self.streams.iter().flatten().filter(|_| has_room).map(|fd| (fd.as_fd(), PollFlags::IN));
+        streams.chain(self.stdin.fd.iter().map(|fd| (fd.as_fd(), PollFlags::OUT))).collect()
+    }
+}
+
+/// Keeps the numbers that are handed over free of the agent's own descriptors; to be called once, and kept.
+pub fn reserve_low_descriptors() -> io::Result<Vec<OwnedFd>> {
+    let mut reserved = Vec::new();
+    loop {
+        let fd = OwnedFd::from(std::fs::File::open("/dev/null")?);
+        if fd.as_raw_fd() >= HANDED_FDS_END {
+            return Ok(reserved);
+        }
+        reserved.push(fd);
+    }
+}
+
+fn out_of_the_way(fd: OwnedFd) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() >= HANDED_FDS_END {
+        return Ok(fd);
+    }
+    Ok(rustix::io::fcntl_dupfd_cloexec(&fd, HANDED_FDS_END)?)
+}
+
+fn unblock(fd: OwnedFd) -> io::Result<OwnedFd> {
+    fcntl_setfl(&fd, fcntl_getfl(&fd)? | OFlags::NONBLOCK)?;
+    Ok(fd)
+}
+
+/// A pipe of which the agent has the reading end, without blocking.
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    Ok((unblock(reader)?, writer))
+}
+
+/// What a read found.
+pub enum Read {
+    /// So many bytes.
+    Some(usize),
+    /// Nothing now.
+    Later,
+    /// Nothing ever again.
+    Closed,
+}
+
+/// Reads without waiting.
+pub fn read(fd: impl AsFd, buffer: &mut [u8]) -> Read {
+    match rustix::io::read(fd, buffer) {
+        Ok(0) => Read::Closed,
+        Ok(count) => Read::Some(count),
+        Err(Errno::AGAIN | Errno::INTR) => Read::Later,
+        Err(_) => Read::Closed,
+    }
+}
+
+/// Bytes that a program's standard input still has to get.
+pub struct Feed {
+    /// The pipe, until all is written or the program has closed it.
+    pub fd: Option<OwnedFd>,
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl Feed {
+    /// All that it will get.
+    pub fn give(&mut self, bytes: Vec<u8>) {
+        self.bytes = bytes;
+        self.write();
+    }
+
+    /// Writes what fits; closes the pipe after the last byte.
+    pub fn write(&mut self) {
+        while let Some(fd) = &self.fd {
+            let rest = self.bytes.get(self.at..).unwrap_or_default();
+            match rustix::io::write(fd, rest) {
+                _ if rest.is_empty() => self.fd = None,
+                Ok(count) => self.at += count,
+                Err(Errno::AGAIN | Errno::INTR) => return,
+                Err(_) => self.fd = None,
+            }
+        }
+        self.bytes = Vec::new();
+    }
+}
+
+/// The next process that has ended, whosever it was; an error if there is none left at all.
+pub fn reap() -> rustix::io::Result<Option<(Pid, WaitStatus)>> {
+    rustix::process::wait(WaitOptions::NOHANG)
+}
+
+/// Ends every process that the agent may end now: all but itself as root, those of one user as that user.
+pub fn kill_all() {
+    // `kill(-1)`: rustix negates the id. That there is nobody to end is no fault.
+    let _ = rustix::process::kill_process_group(Pid::INIT, Signal::KILL);
+}

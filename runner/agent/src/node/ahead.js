@@ -1,0 +1,18 @@
+// Makes an interpreter wait in front of its script until the agent gives it arguments and variables.
+'use strict';
+{
+  const fs = require('node:fs');
+  fs.writeSync(4, '\n');
+  fs.closeSync(4);
+  const [count, ...fields] = fs.readFileSync(3).toString().split('\0');
+  fs.closeSync(3);
+  process.argv.push(...fields.slice(0, Number(count)));
+  process.execArgv.length = 0;
+  for (const name of Object.keys(process.env)) delete process.env[name];
+  for (const field of fields.slice(Number(count))) {
+    const at = field.indexOf('=');
+    process.env[field.slice(0, at)] = field.slice(at + 1);
+  }
+  process.chdir('/job');
+  delete require.cache[__filename];
+}
