@@ -13,6 +13,7 @@ mod clock;
 mod config;
 mod control;
 mod disguise;
+mod identity;
 mod internal;
 mod json_splice;
 mod lifecycle;
