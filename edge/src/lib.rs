@@ -24,6 +24,7 @@ mod org_client;
 mod org_object;
 mod org_store;
 mod org_wire;
+mod pass_on;
 mod proxy;
 mod reach;
 mod request;
