@@ -47,7 +47,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("runner/agent", &["alphagate-contract"]),
     ("tests/bed", &[]),
     ("tests", &["alphagate-bed", "alphagate-contract"]),
-    ("xtask", &["alphagate-bed"]),
+    ("xtask", &["alphagate-bed", "alphagate-runner"]),
 ];
 
 /// Folders of one machine, which mean nothing on another.

@@ -1,11 +1,17 @@
-//! Development commands: `cargo xtask up | test | worker | doctor`.
+//! Development commands: `cargo xtask --help`.
 //!
 //! Invariant: everything a command needs comes from cargo, npm or pip, at versions that this repository pins.
 
+mod agent;
+mod debian;
 mod doctor;
+mod fetch;
+mod images;
+mod isolation;
 mod npm;
 mod python;
 mod run;
+mod runsc;
 mod steps;
 mod test;
 mod up;
@@ -32,6 +38,12 @@ enum Command {
     Test(test::Arguments),
     /// Build the Worker into target/worker
     Worker(worker::Arguments),
+    /// Fetch gVisor's runsc into target/tools
+    Runsc,
+    /// Build the program that is PID 1 in every sandbox into target/agent
+    Agent,
+    /// Build the root file systems of sandboxes into target/images
+    Images(images::Arguments),
     /// Say what is missing on this machine, and how to get it
     Doctor,
 }
@@ -41,6 +53,9 @@ fn main() -> ExitCode {
         Command::Up(arguments) => up::run(arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Worker(arguments) => worker::run(&arguments),
+        Command::Runsc => runsc::run(),
+        Command::Agent => agent::run(),
+        Command::Images(arguments) => images::run(&arguments),
         Command::Doctor => doctor::run(),
     };
     finish(done)

@@ -11,6 +11,7 @@ use alphagate_bed::{Scratch, Server, places};
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::isolation::{self, Isolation};
 use crate::{python, run, steps};
 
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
@@ -48,12 +49,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Some(_) => steps::control()?,
     }
     let python = steps::step("Python", python::prepare)?;
+    let isolation = isolation::prepare();
     if arguments.is_whole_suite() {
         steps::step("contract's vectors in Wasm", vectors_in_wasm)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let postgres = runtime.block_on(Postgres::start())?;
-    let passed = suite(arguments, &python, &postgres.url);
+    let passed = suite(arguments, &python, &postgres.url, isolation.as_ref());
     runtime.block_on(postgres.stop());
     passed?;
     Ok(ExitCode::SUCCESS)
@@ -83,7 +85,12 @@ impl Postgres {
     }
 }
 
-fn suite(arguments: &Arguments, python: &Path, database_url: &str) -> Result<()> {
+fn suite(
+    arguments: &Arguments,
+    python: &Path,
+    database_url: &str,
+    isolation: Option<&Isolation>,
+) -> Result<()> {
     let mut cargo = cargo_test(arguments)?;
     cargo.arg("--no-fail-fast");
     if !arguments.filters.is_empty() {
@@ -93,6 +100,9 @@ fn suite(arguments: &Arguments, python: &Path, database_url: &str) -> Result<()>
     cargo.env("AG_PYTHON", python);
     cargo.env("AG_NODE", places::node()?);
     cargo.env("PATH", path_with_npm_first()?);
+    if let Some(isolation) = isolation {
+        isolation.tell(&mut cargo);
+    }
     if arguments.deep {
         cargo.env("AG_DEEP", "1");
     }

@@ -1,0 +1,50 @@
+//! What a runner needs to isolate jobs, brought here: gVisor, the agent, images.
+//!
+//! Invariant: where it cannot be had, one line says why, and everything else goes on without it.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::{agent, images, runsc, steps};
+
+/// Where the parts are.
+#[derive(Debug)]
+pub(crate) struct Isolation {
+    /// gVisor.
+    pub(crate) runsc: PathBuf,
+    /// PID 1 of every sandbox.
+    pub(crate) agent: PathBuf,
+    /// The store of images.
+    pub(crate) images: PathBuf,
+}
+
+/// Brings what is missing. None if this machine cannot isolate: the reason has been told.
+pub(crate) fn prepare() -> Option<Isolation> {
+    match parts() {
+        Ok(isolation) => Some(isolation),
+        Err(error) => {
+            println!("            no sandboxes on this machine: {error:#}");
+            None
+        }
+    }
+}
+
+fn parts() -> Result<Isolation> {
+    let runsc = steps::step("gVisor", runsc::install)?;
+    let agent = steps::step("agent", agent::build)?;
+    let images = steps::step("images", images::build_all)?;
+    Ok(Isolation { runsc, agent, images })
+}
+
+impl Isolation {
+    /// What a runner, and tests of one, read from their environment.
+    pub(crate) fn tell(&self, command: &mut Command) {
+        command.env("AG_RUNSC", &self.runsc).env("AG_AGENT", &self.agent).env("AG_IMAGES", &self.images);
+        // As root on Linux there is no excuse: a test that finds no isolation fails.
+        if rustix::process::geteuid().is_root() {
+            command.env("AG_REQUIRE_GVISOR", "1");
+        }
+    }
+}
