@@ -3,6 +3,8 @@
 //! Invariant: only this folder touches an engine. A sandbox serves one job and is never used again; whatever ends it,
 //! [`Sandbox::destroy`] leaves nothing of it on the host.
 
+pub mod docker;
+
 use alphagate_contract::job::{ImageName, Isolation};
 use futures_util::future::BoxFuture;
 use std::io;
@@ -68,6 +70,8 @@ pub struct PostMortem {
     pub memory_peak_bytes: u64,
     /// The last lines that the sandbox said of its own failure, for the operator.
     pub panic_log: String,
+    /// Whether the engine itself was away meanwhile: the sandbox's end then says nothing about its job.
+    pub engine_lost: bool,
 }
 
 /// Something that boots sandboxes.
