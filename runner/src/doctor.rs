@@ -96,7 +96,10 @@ impl fmt::Display for Examination {
         match (self.is_fit, self.host_limits) {
             (true, true) => write!(f, "This host isolates jobs."),
             (true, false) => {
-                write!(f, "This host isolates jobs, and bounds them from inside the sandbox only (limits: partial).")
+                write!(
+                    f,
+                    "This host isolates jobs, and bounds them from inside the sandbox only (limits: partial)."
+                )
             }
             (false, _) => write!(f, "This host cannot isolate jobs (isolation_unavailable)."),
         }

@@ -44,7 +44,9 @@ pub async fn memory(engine: Arc<dyn Engine>) -> Result<String, String> {
     pool.close().await;
     let report = report.map_err(|_| "a job that takes all memory did not end in time".to_owned())?;
     match report.ending {
-        Ending::Limited { limit: LimitKind::Memory } => Ok("a job that takes too much is ended, and reported".to_owned()),
+        Ending::Limited { limit: LimitKind::Memory } => {
+            Ok("a job that takes too much is ended, and reported".to_owned())
+        }
         other => Err(format!("a job that took too much was reported as {other:?}")),
     }
 }

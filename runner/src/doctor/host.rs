@@ -26,7 +26,8 @@ fn control_groups(mountinfo: &str) -> Result<String, String> {
     let mounted = |kind: &str, option: &str| {
         mountinfo.lines().filter_map(|line| line.split_once(" - ")).any(|(_, after)| {
             let mut words = after.split(' ');
-            words.next() == Some(kind) && words.nth(1).is_some_and(|all| all.split(',').any(|one| one == option))
+            words.next() == Some(kind)
+                && words.nth(1).is_some_and(|all| all.split(',').any(|one| one == option))
         })
     };
     if mounted("cgroup", "memory") {
@@ -40,7 +41,8 @@ fn control_groups(mountinfo: &str) -> Result<String, String> {
 
 fn user_namespaces(max: &str) -> Result<String, String> {
     match max.trim().parse::<u64>() {
-        Ok(0) => Err("switched off (sysctl user.max_user_namespaces): gVisor's own process is less confined".to_owned()),
+        Ok(0) => Err("switched off (sysctl user.max_user_namespaces): gVisor's own process is less confined"
+            .to_owned()),
         Ok(max) => Ok(format!("{max} allowed")),
         Err(_) => Err("this kernel has none".to_owned()),
     }

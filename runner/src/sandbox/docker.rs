@@ -11,7 +11,6 @@ mod watch;
 
 use super::{BootError, Class, Engine, Sandbox};
 use crate::image::Store;
-use alphagate_agent::message::{FROM_AGENT_MAX_BYTES, FromAgent, Hello};
 use alphagate_contract::job::{ImageName, Isolation};
 use bollard::{
     API_DEFAULT_VERSION, errors::Error as DockerError, models::SystemInfo, query_parameters as query,
@@ -19,21 +18,15 @@ use bollard::{
 use container::Container;
 use futures_util::future::BoxFuture;
 use imported::Imported;
-use std::{collections::HashMap, io, path::PathBuf, sync::Arc, time::Duration};
-use tokio::{io::AsyncReadExt as _, sync::oneshot, time::timeout};
+use std::{collections::HashMap, io, path::PathBuf, sync::Arc};
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
 use watch::Watch;
 
 /// What says which runner a container belongs to.
 pub const LABEL: &str = "alphagate.runner";
 /// Longest wait for an answer of the daemon; a start under gVisor takes half a second, ten times that when busy.
 const ANSWER_MAX_S: u64 = 30;
-/// Longest wait of a probe for the agent's first words.
-const PROBE_MAX: Duration = Duration::from_secs(20);
-/// What the agent reads of the kernel that stands between it and the host, under gVisor.
-const GVISOR: &str = "gVisor";
-/// A probe runs nothing.
-const PROBE_BYTES: u64 = 64 * 1024 * 1024;
-const PROBE_PIDS: u32 = 16;
 
 /// How to use a Docker daemon.
 #[derive(Debug, Clone)]
@@ -50,6 +43,8 @@ pub struct DockerSettings {
     pub agent: PathBuf,
     /// The store of images.
     pub images: PathBuf,
+    /// Processors that one sandbox may use.
+    pub cpus: u32,
 }
 
 /// The engine.
@@ -65,6 +60,8 @@ struct Inner {
     host_limits: bool,
     weak: bool,
     watch: Watch,
+    /// Boots, and removals of what was dropped.
+    tasks: TaskTracker,
 }
 
 fn unavailable(error: impl std::fmt::Display) -> BootError {
@@ -99,60 +96,16 @@ impl Docker {
         let imported = Imported::new(client.clone(), Store::new(settings.images.clone()));
         let host_limits = limits(&info);
         let watch = Watch::new(client.clone());
-        Ok(Self { inner: Arc::new(Inner { client, settings, imported, host_limits, weak, watch }) })
-    }
-
-    /// The kernel's boot message as the agent of a sandbox reads it.
-    async fn look_around(&self) -> Result<Isolation, BootError> {
-        let image = self.inner.imported.names().into_iter().next();
-        let image = image.ok_or_else(|| BootError::ImageUnavailable("there is no image".to_owned()))?;
-        let class = Class {
-            image,
-            memory_bytes: PROBE_BYTES,
-            disk_bytes: PROBE_BYTES,
-            pids: PROBE_PIDS,
-            grader: false,
-        };
-        let mut sandbox = self.boot(&class).await?;
-        let hello = timeout(PROBE_MAX, hello(&mut *sandbox)).await;
-        let mut isolation = sandbox.isolation();
-        sandbox.destroy().await.map_err(failed)?;
-        let hello =
-            hello.map_err(|_| unavailable("the agent did not speak in time"))?.map_err(unavailable)?;
-        if !hello.kernel.contains(GVISOR) && !isolation.weak {
-            return Err(unavailable(format!(
-                "the runtime `{}` is not gVisor: the kernel inside said {:?}",
-                self.inner.settings.runtime, hello.kernel
-            )));
-        }
-        isolation.kernel = hello.kernel;
-        Ok(isolation)
+        let tasks = TaskTracker::new();
+        // Closed means only that it can be waited for.
+        tasks.close();
+        Ok(Self { inner: Arc::new(Inner { client, settings, imported, host_limits, weak, watch, tasks }) })
     }
 }
 
 /// Whether the daemon can bound memory, processor time and processes.
 fn limits(info: &SystemInfo) -> bool {
     [info.memory_limit, info.cpu_cfs_quota, info.pids_limit].iter().all(|has| *has == Some(true))
-}
-
-/// The agent's first words.
-async fn hello(sandbox: &mut dyn Sandbox) -> io::Result<Hello> {
-    let mut pipes = sandbox.pipes().ok_or_else(|| io::Error::other("its pipes are taken"))?;
-    let mut decoder = alphagate_agent::frame::Decoder::new(FROM_AGENT_MAX_BYTES);
-    let mut piece = [0; 1024];
-    loop {
-        match FromAgent::next_of(&mut decoder).map_err(io::Error::other)? {
-            Some(FromAgent::Hello(hello)) => return Ok(hello),
-            Some(_) => return Err(io::Error::other("its first frame is no greeting")),
-            None => {}
-        }
-        let read = pipes.from_agent.read(&mut piece).await?;
-        if read == 0 {
-            let said = sandbox.post_mortem().await.panic_log;
-            return Err(io::Error::other(format!("the sandbox ended at once: {said}")));
-        }
-        decoder.push(piece.get(..read).unwrap_or_default());
-    }
 }
 
 impl Inner {
@@ -167,7 +120,7 @@ impl Inner {
             host_limits: self.host_limits,
         };
         let body = spec::container(&self.settings, class, image.id);
-        Container::start(self.client.clone(), body, isolation, self.watch.since_now()).await.map_err(failed)
+        container::start(self, body, isolation).await.map_err(failed)
     }
 
     async fn reap(&self) -> Result<usize, DockerError> {
@@ -189,7 +142,7 @@ impl Engine for Docker {
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<Isolation, BootError>> {
-        Box::pin(self.look_around())
+        Box::pin(super::probe::probe(self))
     }
 
     fn images(&self) -> BoxFuture<'_, Vec<ImageName>> {
@@ -202,7 +155,8 @@ impl Engine for Docker {
             let (done, booted) = oneshot::channel();
             // In a task of its own: a request that is dropped half-way may still be carried out, and a container of
             // which nobody knows would stay. If nobody waits any more, the finished sandbox is dropped, and goes.
-            tokio::spawn(async move { done.send(inner.boot(&class).await) });
+            let tasks = inner.tasks.clone();
+            tasks.spawn(async move { drop(done.send(inner.boot(&class).await)) });
             let container = booted.await.map_err(|_| failed("the boot was given up"))??;
             Ok(Box::new(container) as Box<dyn Sandbox>)
         })
@@ -210,5 +164,9 @@ impl Engine for Docker {
 
     fn reap_leftovers(&self) -> BoxFuture<'_, io::Result<usize>> {
         Box::pin(async { self.inner.reap().await.map_err(io::Error::other) })
+    }
+
+    fn settle(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.inner.tasks.wait())
     }
 }

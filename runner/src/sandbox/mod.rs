@@ -3,7 +3,12 @@
 //! Invariant: only this folder touches an engine. A sandbox serves one job and is never used again; whatever ends it,
 //! [`Sandbox::destroy`] leaves nothing of it on the host.
 
+pub mod cgroup;
 pub mod docker;
+pub mod link;
+pub mod probe;
+pub mod runsc;
+pub mod spawn;
 
 use alphagate_contract::job::{ImageName, Isolation};
 use futures_util::future::BoxFuture;
@@ -24,6 +29,23 @@ pub struct Class {
     /// Whether its job is a grader.
     pub grader: bool,
 }
+
+/// What a sandbox needs beside its job: gVisor's kernel, the agent, an interpreter's own pages and the caches of files.
+const OVERHEAD_BYTES: u64 = 96 * 1024 * 1024;
+/// What each process or thread costs gVisor outside of the job's own memory.
+const OVERHEAD_PER_TASK_BYTES: u64 = 3 * 1024 * 1024;
+
+impl Class {
+    /// What the host must give the whole sandbox: the job's memory, its disk (which is memory), and what gVisor needs.
+    #[must_use]
+    pub const fn host_memory_bytes(&self) -> u64 {
+        let tasks = OVERHEAD_PER_TASK_BYTES.saturating_mul(self.pids as u64);
+        self.memory_bytes.saturating_add(self.disk_bytes).saturating_add(OVERHEAD_BYTES).saturating_add(tasks)
+    }
+}
+
+/// What gVisor says when it boots: in this sandbox's kernel message, or it is not gVisor.
+pub const GVISOR_MARK: &str = "Starting gVisor";
 
 /// The two ends of an agent's framed protocol.
 pub struct Pipes {
@@ -86,12 +108,15 @@ pub trait Engine: Send + Sync + 'static {
     /// The images that it can boot.
     fn images(&self) -> BoxFuture<'_, Vec<ImageName>>;
 
-    /// Boots a sandbox. A future that is dropped leaves nothing behind.
+    /// Boots a sandbox. A future that is dropped leaves nothing behind, as soon as [`Self::settle`] is done.
     fn boot<'a>(&'a self, class: &'a Class) -> BoxFuture<'a, Result<Box<dyn Sandbox>, BootError>>;
 
     /// Ends and deletes what an earlier process of this runner left, and nothing else; the number of sandboxes.
     /// Called once, before the first boot.
     fn reap_leftovers(&self) -> BoxFuture<'_, io::Result<usize>>;
+
+    /// Waits until everything that was dropped (boots that nobody waits for any more, sandboxes) is gone from the host.
+    fn settle(&self) -> BoxFuture<'_, ()>;
 }
 
 /// A sandbox in which an agent is, or soon will be, waiting for its one job.

@@ -1,5 +1,6 @@
 //! A Docker daemon of the test's own: its socket, its data and its runtime lie in one folder, and it goes with the test.
 
+use anyhow::{Context as _, Result, bail};
 use std::{
     fs,
     io::{BufRead as _, BufReader},
@@ -41,14 +42,14 @@ pub fn why_not() -> Option<String> {
 
 impl Daemon {
     /// Starts one whose runtime `runsc` is the given program.
-    pub fn start(home: &Path, runsc: &Path) -> Self {
+    pub fn start(home: &Path, runsc: &Path) -> Result<Self> {
         let arguments = ["--platform=systrap", "--network=none", "--directfs=false"];
         let config = serde_json::json!({
             "runtimes": { "runsc": { "path": runsc, "runtimeArgs": arguments } },
         });
-        fs::write(home.join("daemon.json"), config.to_string()).unwrap();
-        let child = spawn(home);
-        Self { home: home.to_owned(), child }
+        fs::write(home.join("daemon.json"), config.to_string())?;
+        let child = spawn(home)?;
+        Ok(Self { home: home.to_owned(), child })
     }
 
     /// Its socket.
@@ -56,11 +57,11 @@ impl Daemon {
         self.home.join("docker.sock")
     }
 
-    /// Ends it as a power cut would, containers and all, and starts it again.
-    pub fn restart(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.child = spawn(&self.home);
+    /// Ends it and its containers, as an upgrade does, and starts it again.
+    pub fn restart(&mut self) -> Result<()> {
+        self.stop();
+        self.child = spawn(&self.home)?;
+        Ok(())
     }
 
     fn stop(&mut self) {
@@ -88,7 +89,7 @@ impl Drop for Daemon {
 }
 
 /// Starts the daemon and returns when it can be spoken to.
-fn spawn(home: &Path) -> Child {
+fn spawn(home: &Path) -> Result<Child> {
     let at = |name: &str| home.join(name);
     let _ = fs::remove_file(at("docker.pid"));
     // If the test is killed, the daemon is, too; containerd goes with the daemon.
@@ -108,8 +109,8 @@ fn spawn(home: &Path) -> Child {
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
-    let said = BufReader::new(child.stderr.take().unwrap());
+        .context("setpriv, of util-linux, cannot be started")?;
+    let said = BufReader::new(child.stderr.take().context("its standard error")?);
     let (ready, is_ready) = mpsc::channel();
     let log = at("dockerd.log");
     thread::spawn(move || {
@@ -126,7 +127,7 @@ fn spawn(home: &Path) -> Child {
     if is_ready.recv_timeout(READY_MAX).is_err() {
         let said = fs::read_to_string(at("dockerd.log")).unwrap_or_default();
         let _ = child.kill();
-        panic!("the Docker daemon did not come up:\n{said}");
+        bail!("the Docker daemon did not come up:\n{said}");
     }
-    child
+    Ok(child)
 }

@@ -73,9 +73,13 @@ impl Ahead {
             && !spec.env.keys().any(early)
     }
 
+    /// Bounds it; that needs a right that the agent gives up before the job starts.
+    pub fn bound(&self, bounds: Bounds) -> io::Result<()> {
+        bounds.apply(self.process.pid)
+    }
+
     /// Lets it become this job.
-    pub fn go(mut self, argv: &[String], env: &[(String, String)], bounds: Bounds) -> io::Result<Process> {
-        bounds.apply(self.process.pid)?;
+    pub fn go(mut self, argv: &[String], env: &[(String, String)]) -> io::Result<Process> {
         let mut order = format!("{}", argv.len()).into_bytes();
         let variables = env.iter().map(|(name, value)| format!("{name}={value}"));
         for text in argv.iter().cloned().chain(variables) {

@@ -118,9 +118,14 @@ impl Session {
             .map_err(|error| Refusal::of_files(&error))?;
         let candidates = spec.grader.then(|| Candidates::listen(candidate_limits(&spec.limits))).transpose();
         let candidates = candidates.map_err(|error| Refusal::of_agent(&error))?;
+        let bounds =
+            Bounds { cpu_ms: own.cpu_ms, pids: own.pids, file_bytes: own.disk_bytes, data_bytes: None };
+        if let Some(ahead) = &self.ahead {
+            ahead.bound(bounds).map_err(|error| Refusal::of_agent(&error))?;
+        }
         user::give_up_capabilities(spec.grader).map_err(|error| Refusal::of_agent(&error))?;
         let baseline_cpu_ms = meter::look().cpu_ms;
-        let mut job = self.start(&spec, own)?;
+        let mut job = self.start(&spec, bounds)?;
         job.stdin.give(spec.stdin.0);
         Ok(Parts {
             job,
@@ -132,13 +137,11 @@ impl Session {
         })
     }
 
-    fn start(&mut self, spec: &SandboxSpec, own: Limits) -> Result<Process, Refusal> {
-        let bounds =
-            Bounds { cpu_ms: own.cpu_ms, pids: own.pids, file_bytes: own.disk_bytes, data_bytes: None };
+    fn start(&mut self, spec: &SandboxSpec, bounds: Bounds) -> Result<Process, Refusal> {
         if let Some(ahead) = self.ahead.take() {
             if ahead.fits(spec) {
                 let env = environment(spec, FIRST_HANDED_FD + AHEAD_FDS);
-                return ahead.go(&spec.argv, &env, bounds).map_err(|error| Refusal::of_agent(&error));
+                return ahead.go(&spec.argv, &env).map_err(|error| Refusal::of_agent(&error));
             }
             process::kill_all();
             self.result = None;

@@ -3,7 +3,7 @@
 //! Invariants: its output is drained until it ends, also while it is being killed (the daemon waits for its reader, and
 //! would not kill); whatever drops it, it is killed and removed.
 
-use super::watch::Since;
+use super::{Inner, watch::Since};
 use crate::sandbox::{Pipes, PostMortem, Sandbox};
 use alphagate_contract::job::Isolation;
 use bollard::{
@@ -25,7 +25,7 @@ use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What waits in the runner until the job's reader takes it.
 const PIPE_BYTES: usize = 256 * 1024;
@@ -52,6 +52,8 @@ struct Life {
     client: Docker,
     id: String,
     killed: CancellationToken,
+    tasks: TaskTracker,
+    removed: bool,
 }
 
 impl Life {
@@ -62,7 +64,7 @@ impl Life {
         self.killed.cancel();
         let (client, id) = (self.client.clone(), self.id.clone());
         // Never in the task that drains: one would wait for the other.
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let signal = query::KillContainerOptionsBuilder::new().signal("SIGKILL").build();
             // It may have ended by itself (409), or the daemon is gone and removal will tell.
             let _ = client.kill_container(&id, Some(signal)).await;
@@ -83,14 +85,18 @@ impl Life {
 
 impl Drop for Life {
     fn drop(&mut self) {
+        if self.removed {
+            return;
+        }
         self.killed.cancel();
         let (client, id) = (self.client.clone(), self.id.clone());
         // Without a runtime the process is ending: the next one reaps.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move {
+            let removal = async move {
                 // What cannot be removed now, the next start reaps.
                 let _ = remove(&client, &id).await;
-            });
+            };
+            self.tasks.spawn_on(removal, &runtime);
         }
     }
 }
@@ -110,30 +116,30 @@ pub async fn remove(client: &Docker, id: &str) -> Result<(), DockerError> {
     }
 }
 
-impl Container {
-    /// Creates, attaches, starts, in this order: what the agent says first is not missed.
-    pub async fn start(
-        client: Docker,
-        body: ContainerCreateBody,
-        isolation: Isolation,
-        since: Since,
-    ) -> Result<Self, DockerError> {
-        let created = client.create_container(None::<query::CreateContainerOptions>, body).await?;
-        let life = Life { client, id: created.id, killed: CancellationToken::new() };
-        let streams =
-            query::AttachContainerOptionsBuilder::new().stream(true).stdin(true).stdout(true).stderr(true);
-        let attached = life.client.attach_container(&life.id, Some(streams.build())).await?;
-        life.client.start_container(&life.id, None::<query::StartContainerOptions>).await?;
-        let (to_reader, from_agent) = tokio::io::duplex(PIPE_BYTES);
-        let log = Arc::new(Mutex::new(String::new()));
-        let drain = drain(attached.output, to_reader, Arc::clone(&log), life.killed.clone());
-        let pipes = Pipes { to_agent: Box::new(attached.input), from_agent: Box::new(from_agent) };
-        Ok(Self { life: Some(life), pipes: Some(pipes), isolation, log, drain: tokio::spawn(drain), since })
-    }
+/// Creates, attaches, starts, in this order: what the agent says first is not missed.
+pub async fn start(
+    engine: &Inner,
+    body: ContainerCreateBody,
+    isolation: Isolation,
+) -> Result<Container, DockerError> {
+    let since = engine.watch.since_now();
+    let client = engine.client.clone();
+    let created = client.create_container(None::<query::CreateContainerOptions>, body).await?;
+    let killed = CancellationToken::new();
+    let life = Life { client, id: created.id, killed, tasks: engine.tasks.clone(), removed: false };
+    let streams =
+        query::AttachContainerOptionsBuilder::new().stream(true).stdin(true).stdout(true).stderr(true);
+    let attached = life.client.attach_container(&life.id, Some(streams.build())).await?;
+    life.client.start_container(&life.id, None::<query::StartContainerOptions>).await?;
+    let (to_reader, from_agent) = tokio::io::duplex(PIPE_BYTES);
+    let log = Arc::new(Mutex::new(String::new()));
+    let drain = tokio::spawn(drain(attached.output, to_reader, Arc::clone(&log), life.killed.clone()));
+    let pipes = Some(Pipes { to_agent: Box::new(attached.input), from_agent: Box::new(from_agent) });
+    Ok(Container { life: Some(life), pipes, isolation, log, drain, since })
+}
 
-    fn last_words(&self) -> String {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
+fn last_words(log: &Mutex<String>) -> String {
+    log.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// Passes the agent's frames on until the container ends; once it is killed, throws them away.
@@ -184,7 +190,7 @@ impl Sandbox for Container {
     }
 
     fn post_mortem(&mut self) -> BoxFuture<'_, PostMortem> {
-        let (life, last_words, since) = (self.life.as_ref(), self.last_words(), &self.since);
+        let (life, last_words, since) = (self.life.as_ref(), last_words(&self.log), &self.since);
         Box::pin(async move {
             let state = match life {
                 Some(life) => life.end_state().await,
@@ -207,10 +213,11 @@ impl Sandbox for Container {
 
     fn destroy(mut self: Box<Self>) -> BoxFuture<'static, io::Result<()>> {
         Box::pin(async move {
-            let Some(life) = self.life.take() else { return Ok(()) };
+            let Some(mut life) = self.life.take() else { return Ok(()) };
             // From here on the drain throws everything away.
             life.killed.cancel();
             let removed = remove(&life.client, &life.id).await.map_err(io::Error::other);
+            life.removed = removed.is_ok();
             // The daemon closes the stream when the container is gone; if it does not, the task is not needed any more.
             if timeout(END_MAX, &mut self.drain).await.is_err() {
                 self.drain.abort();

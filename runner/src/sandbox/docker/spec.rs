@@ -18,14 +18,10 @@ const WEAK_CAPABILITIES: [&str; 5] = ["SETUID", "SETGID", "KILL", "CHOWN", "FOWN
 const RUN_BYTES: u64 = 1024 * 1024;
 /// Stands where the agent then mounts the job's disk.
 const PLACEHOLDER_BYTES: u64 = 4096;
-/// gVisor's kernel with an interpreter in it: measured 16 MiB with Python, 27 to 59 with Node.
-const SENTRY_BYTES: u64 = 64 * 1024 * 1024;
-/// Each process inside costs some 3 MiB of the sentry's memory.
-const PROCESS_BYTES: u64 = 3 * 1024 * 1024;
 /// Host processes: a backstop. gVisor panics when it cannot have a thread, so the job's own bound is inside.
 const HOST_PIDS_MIN: u32 = 1024;
-/// Processors of a sandbox: what OpenAI's graders have.
-const NANO_CPUS: i64 = 2_000_000_000;
+/// Docker counts processors in billionths.
+const NANO_CPUS: i64 = 1_000_000_000;
 
 fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
@@ -49,6 +45,8 @@ pub fn container(settings: &DockerSettings, class: &Class, image: String) -> Con
         open_stdin: Some(true),
         stdin_once: Some(true),
         tty: Some(false),
+        // The agent hands nothing back to a signal: a daemon that restarts need not wait for it.
+        stop_timeout: Some(0),
         host_config: Some(host(settings, class)),
         ..ContainerCreateBody::default()
     }
@@ -57,8 +55,7 @@ pub fn container(settings: &DockerSettings, class: &Class, image: String) -> Con
 fn host(settings: &DockerSettings, class: &Class) -> HostConfig {
     let weak = settings.allow_weak;
     let capabilities = if weak { WEAK_CAPABILITIES.as_slice() } else { CAPABILITIES.as_slice() };
-    let overhead = SENTRY_BYTES + PROCESS_BYTES * u64::from(class.pids);
-    let memory = signed(class.memory_bytes + class.disk_bytes + overhead);
+    let memory = signed(class.host_memory_bytes());
     HostConfig {
         runtime: Some(settings.runtime.clone()),
         network_mode: Some("none".to_owned()),
@@ -66,7 +63,7 @@ fn host(settings: &DockerSettings, class: &Class) -> HostConfig {
         memory: Some(memory),
         // Equal to memory: no swap.
         memory_swap: Some(memory),
-        nano_cpus: Some(NANO_CPUS),
+        nano_cpus: Some(NANO_CPUS.saturating_mul(i64::from(settings.cpus.max(1)))),
         pids_limit: Some(i64::from(class.pids.max(HOST_PIDS_MIN))),
         cap_drop: Some(vec!["ALL".to_owned()]),
         cap_add: Some(capabilities.iter().map(|&name| name.to_owned()).collect()),

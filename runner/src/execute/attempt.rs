@@ -1,0 +1,211 @@
+//! The conversation with one agent, from the job to its last frame.
+//!
+//! Invariant: it ends: by the agent's last frame, by the end of the pipe, by a deadline, or by a stop; a sink that does
+//! not take output holds back the job, never its end.
+
+use super::Sink;
+use crate::{
+    classify::Facts,
+    output::Budget,
+    sandbox::link::{Link, LinkError},
+};
+use alphagate_agent::message::{ARTEFACTS_MAX_BYTES, FromAgent, RESULT_MAX_BYTES, ToAgent};
+use alphagate_contract::job::{Bytes, Ending, File, FilePath, Isolation, Report, SandboxSpec, Used};
+use std::{collections::BTreeMap, time::Instant};
+use tokio::time::{Duration, Instant as Deadline, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// How long the agent may take to place the files and start the interpreter, on a busy host.
+const START_MAX: Duration = Duration::from_secs(30);
+/// How long after its time a job may go on, for its agent to end it and to hand everything back.
+const END_MAX: Duration = Duration::from_secs(4);
+/// How long a stopped job may take to hand back what it wrote.
+const STOP_MAX: Duration = Duration::from_millis(700);
+
+/// One attempt at a job.
+pub struct Attempt<'a> {
+    spec: &'a SandboxSpec,
+    link: Link,
+    begun: Instant,
+    budget: Budget,
+    artefacts: BTreeMap<FilePath, Vec<u8>>,
+    artefact_bytes: usize,
+    result: Option<Vec<u8>>,
+    start_ms: u64,
+    deadline: Deadline,
+    stopping: bool,
+    /// What is known so far.
+    pub facts: Facts,
+}
+
+/// Whether to go on listening.
+#[derive(PartialEq, Eq)]
+enum Next {
+    Listen,
+    End,
+}
+
+impl<'a> Attempt<'a> {
+    /// An attempt at a job, by an agent that waits for it.
+    pub fn new(spec: &'a SandboxSpec, link: Link, begun: Instant) -> Self {
+        Self {
+            spec,
+            link,
+            begun,
+            budget: Budget::new(spec.limits.output_bytes),
+            artefacts: BTreeMap::new(),
+            artefact_bytes: 0,
+            result: None,
+            start_ms: 0,
+            deadline: Deadline::now() + START_MAX,
+            stopping: false,
+            facts: Facts::default(),
+        }
+    }
+
+    /// Hands over the job and listens until there is nothing more to hear.
+    pub async fn converse(&mut self, sink: &mut impl Sink, stop: &CancellationToken) {
+        let job = ToAgent::Job(Box::new(self.spec.clone()));
+        match timeout(START_MAX, self.link.say(&job)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return self.broke(&error),
+            Err(_) => return self.facts.overdue = true,
+        }
+        while self.listen(sink, stop).await == Next::Listen {}
+        if let Some((stream, marker)) = self.budget.marker() {
+            // A stopped job's sink need not take it any more.
+            let _ = timeout(STOP_MAX, sink.output(stream, marker)).await;
+        }
+    }
+
+    async fn listen(&mut self, sink: &mut impl Sink, stop: &CancellationToken) -> Next {
+        let message = tokio::select! {
+            message = self.link.next() => message,
+            () = stop.cancelled(), if !self.stopping => return self.ask_to_stop().await,
+            () = sleep_until(self.deadline) => {
+                self.facts.overdue = !self.stopping;
+                return Next::End;
+            }
+        };
+        match message {
+            Ok(message) => self.hear(message, sink, stop).await,
+            Err(error) => {
+                self.broke(&error);
+                Next::End
+            }
+        }
+    }
+
+    async fn ask_to_stop(&mut self) -> Next {
+        self.stopping = true;
+        self.facts.stopped = true;
+        self.deadline = Deadline::now() + STOP_MAX;
+        // If it cannot hear, the deadline ends it.
+        let _ = timeout(STOP_MAX, self.link.say(&ToAgent::Stop)).await;
+        Next::Listen
+    }
+
+    fn broke(&mut self, error: &LinkError) {
+        self.facts.broken = (!matches!(error, LinkError::Gone)).then(|| error.to_string());
+    }
+
+    async fn hear(&mut self, message: FromAgent, sink: &mut impl Sink, stop: &CancellationToken) -> Next {
+        match message {
+            FromAgent::Started if !self.facts.started => {
+                self.facts.started = true;
+                self.start_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+                self.deadline = Deadline::now() + Duration::from_millis(self.spec.limits.wall_ms) + END_MAX;
+                self.deliver(sink.started(), stop).await
+            }
+            FromAgent::Output(stream, mut bytes) if self.facts.started => {
+                self.budget.take(stream, &mut bytes);
+                self.facts.overflowed = self.budget.is_cut();
+                if self.facts.overflowed {
+                    self.deliver(sink.output(stream, bytes), stop).await;
+                    return Next::End;
+                }
+                self.deliver(sink.output(stream, bytes), stop).await
+            }
+            FromAgent::Artefact(path, bytes) if self.spec.artefacts.contains(&path) => {
+                self.keep(path, &bytes)
+            }
+            FromAgent::Result(bytes) if self.spec.grader => self.keep_result(&bytes),
+            FromAgent::Ended(ended) => {
+                if let Some(stream) = ended.truncated {
+                    self.budget.cut(stream);
+                }
+                self.facts.ended = Some(ended);
+                Next::End
+            }
+            _ => {
+                self.broke(&LinkError::OutOfTurn);
+                Next::End
+            }
+        }
+    }
+
+    /// Gives something to the sink. The time that the sink takes is not the job's; but a stop ends the waiting.
+    async fn deliver(&mut self, taken: impl Future<Output = ()>, stop: &CancellationToken) -> Next {
+        let before = Deadline::now();
+        tokio::select! {
+            () = taken => {
+                if !self.stopping {
+                    self.deadline += before.elapsed();
+                }
+                Next::Listen
+            }
+            () = stop.cancelled(), if !self.stopping => self.ask_to_stop().await,
+            () = sleep_until(self.deadline), if self.stopping => Next::End,
+        }
+    }
+
+    fn keep(&mut self, path: FilePath, bytes: &[u8]) -> Next {
+        self.artefact_bytes += bytes.len();
+        if self.artefact_bytes > ARTEFACTS_MAX_BYTES {
+            self.broke(&LinkError::OutOfTurn);
+            return Next::End;
+        }
+        self.artefacts.entry(path).or_default().extend_from_slice(bytes);
+        Next::Listen
+    }
+
+    fn keep_result(&mut self, bytes: &[u8]) -> Next {
+        let kept = self.result.get_or_insert_default();
+        kept.extend_from_slice(bytes);
+        if kept.len() <= RESULT_MAX_BYTES {
+            return Next::Listen;
+        }
+        self.broke(&LinkError::OutOfTurn);
+        Next::End
+    }
+
+    /// Everything that is known, once the sandbox is gone.
+    pub fn report(self, ending: Ending, facts: &Facts, isolation: Isolation) -> Report {
+        let ended = facts.ended.as_ref();
+        let since_start = || u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let silent_ms = if facts.started { since_start().saturating_sub(self.start_ms) } else { 0 };
+        let sampled_bytes = ended.map_or(0, |ended| ended.memory_peak_bytes);
+        Report {
+            limits_hit: facts.limits_hit(),
+            used: Used {
+                start_ms: self.start_ms,
+                wall_ms: ended.map_or(silent_ms, |ended| ended.wall_ms),
+                cpu_ms: ended.map_or(0, |ended| ended.cpu_ms),
+                memory_peak_bytes: if sampled_bytes > 0 {
+                    sampled_bytes
+                } else {
+                    facts.post_mortem.memory_peak_bytes
+                },
+            },
+            written: self.budget.written(),
+            artefacts: self
+                .artefacts
+                .into_iter()
+                .map(|(path, content)| File { path, content: Bytes(content) })
+                .collect(),
+            result: self.result.map(Bytes),
+            isolation: Some(isolation),
+            ending,
+        }
+    }
+}
