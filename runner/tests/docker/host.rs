@@ -1,5 +1,7 @@
 //! A daemon, an engine on it, and a sink that keeps what it gets.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use super::daemon::{self, Daemon};
 use alphagate_contract::job::{
     Bytes, File, FilePath, Language, Limits, Report, SandboxSpec, dispatch::Stream,
