@@ -4,9 +4,10 @@
 //! sandboxes are stand-ins. A seed decides everything, so that a failure can be played again: `AG_SEED=17`. There are 100
 //! seeds, or 1,000 with `AG_DEEP=1`.
 //!
-//! It can fail: each of these changes is caught by the first hundred seeds. A report that does not wait for its output;
-//! output whose numbers begin anew after a failed batch; a model that takes reports of superseded attempts; renewals
-//! that are not tried again before the next interval; a lost attempt whose sandbox is not stopped.
+//! It can fail: each of these changes was tried, and the first hundred seeds catch it. A report that does not wait for its
+//! output; a batch of output that is not sent again; a model that takes reports of superseded attempts, or in which a
+//! renewal does not make an attempt the renewing runner's; a failed renewal that waits for the next interval; a report
+//! that is not sent again; a lost attempt whose sandbox is not killed; a stop that is not passed on.
 
 pub mod fake;
 mod fleet;

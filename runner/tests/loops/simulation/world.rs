@@ -25,7 +25,7 @@ use turmoil::{Builder, Sim};
 
 const TICK: Duration = Duration::from_millis(10);
 /// What a seed may take; the longest that was seen took a third of it.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_secs(180);
 /// After the last job has ended, lost sandboxes are killed and runners say what they have to say.
 const SETTLING: Duration = Duration::from_secs(12);
 
