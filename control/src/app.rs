@@ -1,6 +1,7 @@
 //! The state that every handler gets: settings, platform, database, vault, and the way to the edge.
 
 use crate::{
+    events::Hub,
     outbox::{Courier, EdgeClient, Inbox},
     platform::Platform,
     settings::Settings,
@@ -24,6 +25,7 @@ struct Inner {
     vault: Vault,
     courier: Courier,
     edge: EdgeClient,
+    hub: Hub,
 }
 
 impl App {
@@ -39,6 +41,7 @@ impl App {
             vault: Vault::new(settings.vault_ring.clone()),
             edge: EdgeClient::new(&settings)?,
             courier,
+            hub: Hub::new(),
             platform,
             settings,
         };
@@ -73,6 +76,11 @@ impl App {
 
     pub(crate) fn edge(&self) -> &EdgeClient {
         &self.0.edge
+    }
+
+    /// Where those are woken who wait for a job, a runner or work.
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.0.hub
     }
 
     /// Which upstreams versions and credentials may name.
