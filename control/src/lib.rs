@@ -4,18 +4,22 @@
 //! read another feature's tables: it calls that feature. Every answer to a change says whether the edge has accepted it.
 
 pub mod app;
+mod blobs;
 mod body;
 mod catalog;
 mod change;
 mod credentials;
 #[doc(hidden)]
 pub mod doors;
+mod dispatch;
 mod endpoints;
 mod error;
+mod events;
 mod health;
 mod housekeeping;
 mod idempotency;
 mod installs;
+mod jobs;
 pub mod keygen;
 mod keys;
 mod names;
@@ -30,6 +34,7 @@ mod quotas;
 mod records;
 mod request_id;
 pub mod routes;
+mod runners;
 pub mod serve;
 pub mod settings;
 pub mod store;

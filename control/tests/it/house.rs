@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// Each table, and the file or folder of `src/` that it belongs to.
-const OWNERS: [(&str, &str); 16] = [
+const OWNERS: [(&str, &str); 26] = [
     ("orgs", "orgs/"),
     ("keys", "keys/"),
     ("run_keys", "keys/"),
@@ -20,6 +20,16 @@ const OWNERS: [(&str, &str); 16] = [
     ("quotas", "quotas.rs"),
     ("usage_events", "usage/"),
     ("idempotency", "idempotency.rs"),
+    ("runner_tokens", "runners/"),
+    ("runners", "runners/"),
+    ("jobs", "jobs/"),
+    ("job_attempts", "jobs/"),
+    ("job_output", "jobs/"),
+    ("job_artefacts", "jobs/"),
+    ("job_queues", "jobs/"),
+    ("job_settings", "jobs/"),
+    ("job_pulse", "jobs/"),
+    ("blobs", "blobs.rs"),
 ];
 
 /// Every source file with its path below `src/`.
