@@ -26,6 +26,7 @@ mod orgs;
 mod outages;
 mod outbox;
 mod pages;
+mod passed_on;
 mod process;
 mod publications;
 mod quotas;
