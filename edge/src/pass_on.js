@@ -27,15 +27,19 @@ export function pathOf(url) {
   return pathname + search;
 }
 
+/** What an undeclared body is carried in, bytes: one buffer, used again and again. */
+const BUFFER_BYTES = 64 * 1024;
+
 /** The same bytes; once there are more than `maxBytes`, the stream breaks and `tooLarge` is told. */
 function bounded(source, maxBytes, tooLarge) {
   const { readable, writable } = new IdentityTransformStream();
-  const reader = source.getReader();
+  const reader = source.getReader({ mode: 'byob' });
   const writer = writable.getWriter();
   const carry = async () => {
     let bytes = 0;
+    let buffer = new ArrayBuffer(BUFFER_BYTES);
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read(new Uint8Array(buffer));
       if (done) return writer.close();
       bytes += value.length;
       if (bytes > maxBytes) {
@@ -43,6 +47,8 @@ function bounded(source, maxBytes, tooLarge) {
         throw new Error('too large');
       }
       await writer.write(value);
+      // The bytes have been taken: a write here ends when they are read.
+      buffer = value.buffer;
     }
   };
   carry().catch((error) => {

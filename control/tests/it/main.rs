@@ -33,6 +33,7 @@ mod orgs;
 mod outages;
 mod outbox;
 mod pages;
+mod passed_on;
 mod process;
 mod publications;
 mod quotas;
