@@ -86,6 +86,7 @@ const CONSTRAINTS: &[(&str, Code, &str, &str)] = &[
         "credential",
         "The credential is used by an install. Delete the install first, or replace the secret.",
     ),
+    ("jobs_run_at_near", Code::Unprocessable, "run_at", "must lie within the next ten years"),
     ("keys_expiry_after_creation", Code::Unprocessable, "expires_at", "must lie in the future"),
     (
         "endpoints_paid_is_limited",

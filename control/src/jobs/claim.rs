@@ -75,7 +75,8 @@ async fn pick(app: &App, kind: Kind, asker: &Asker<'_>, turn: &Turn, jobs: u32) 
         .execute(&mut *tx)
         .await?;
     let fresh: Vec<Uuid> = (0..jobs).map(|_| app.new_id(AttemptId::new).uuid()).collect();
-    let picked = take(&mut tx, app, kind, asker, turn, &fresh).await?;
+    let mut picked = take(&mut tx, app, kind, asker, turn, &fresh).await?;
+    picked.sort_by_key(|picked| fresh.iter().position(|attempt| *attempt == picked.id));
     if !picked.is_empty() {
         sqlx::query(
             "UPDATE job_queues SET used_ms = greatest(used_ms, $3), waiting = true WHERE org_id = $1 AND kind = $2",
