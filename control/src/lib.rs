@@ -9,9 +9,9 @@ mod body;
 mod catalog;
 mod change;
 mod credentials;
+mod dispatch;
 #[doc(hidden)]
 pub mod doors;
-mod dispatch;
 mod endpoints;
 mod error;
 mod events;

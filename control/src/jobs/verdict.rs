@@ -106,8 +106,9 @@ fn meaning(report: &Report) -> Meaning {
         // A runner that drains has done nothing wrong, and another one may be free.
         Ending::Stopped => Meaning::Loss { at_once: true },
         Ending::Answered { status: 200..=299, .. } => Meaning::Outcome(Outcome::Passed),
-        Ending::Answered { status: 408 | 429 | 500.., .. } => {
-            Meaning::Busy { retry_after: retry_after(report) }
+        Ending::Answered { status: 408 | 429 | 500.., retry_after_ms, .. } => {
+            let wanted = Duration::from_millis(retry_after_ms.unwrap_or(0));
+            Meaning::Busy { retry_after: wanted.min(RETRY_AFTER_MAX) }
         }
         Ending::Answered { .. } => Meaning::Outcome(Outcome::Failed),
     }
@@ -121,15 +122,6 @@ const fn of_limit(limit: LimitKind) -> Outcome {
         LimitKind::Output => Outcome::Output,
         LimitKind::Pids | LimitKind::Disk => Outcome::Failed,
     }
-}
-
-/// When the edge wants to be asked again: `error.details.retry_after_ms` of its answer.
-fn retry_after(report: &Report) -> Duration {
-    let ms = report.result.as_ref().and_then(|body| {
-        let body: serde_json::Value = serde_json::from_slice(&body.0).ok()?;
-        body.pointer("/error/details/retry_after_ms")?.as_u64()
-    });
-    Duration::from_millis(ms.unwrap_or(0)).min(RETRY_AFTER_MAX)
 }
 
 fn decide(facts: &Facts, meaning: &Meaning) -> Next {
