@@ -110,7 +110,7 @@ async fn run(
     drop(room);
     let mut ending = facts.ending();
     if let Ending::Died { host_healthy, .. } = &mut ending {
-        *host_healthy = pool.engine().probe().await.is_ok();
+        *host_healthy = !facts.post_mortem.engine_lost && pool.engine().probe().await.is_ok();
     }
     let report = attempt.report(ending, &facts, isolation);
     (facts, report)

@@ -7,7 +7,10 @@ use crate::{
     executor::Executor,
     pool::{Pool, PoolSettings},
     pump::OutputSink,
-    sandbox::{BootError, Engine},
+    sandbox::{
+        BootError, Engine,
+        runsc::{Runsc, RunscConfig},
+    },
     settings::{EngineName, HostSettings},
 };
 use alphagate_contract::job::{Ending, ImageName, Isolation, Report, SandboxSpec};
@@ -67,8 +70,16 @@ async fn engine(settings: &HostSettings) -> Result<Arc<dyn Engine>, BootError> {
 }
 
 fn runsc(settings: &HostSettings) -> Result<Arc<dyn Engine>, BootError> {
-    let (_runsc, _agent) = (program(&settings.runsc)?, agent(settings)?);
-    Err(BootError::IsolationUnavailable("this build has no engine `runsc`".to_owned()))
+    let config = RunscConfig {
+        runsc: program(&settings.runsc)?,
+        agent: agent(settings)?,
+        state: settings.runner_state.clone(),
+        images: settings.images(),
+        pins: settings.pins(),
+        uids: None,
+        cpus: settings.sandbox_cpus,
+    };
+    Ok(Arc::new(Runsc::new(config)?))
 }
 
 async fn docker(_settings: &HostSettings) -> Result<Arc<dyn Engine>, BootError> {

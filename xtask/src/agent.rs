@@ -38,9 +38,9 @@ pub(crate) fn build() -> Result<PathBuf> {
     if !doctor::is_static(&program).map_err(anyhow::Error::msg)? {
         bail!("{} is linked dynamically: it would not run in every image", program.display());
     }
-    let home = target.join("agent");
-    fs::create_dir_all(&home)?;
-    let agent = home.join(NAME);
+    let agent = place()?;
+    let home = agent.parent().context("the agent's folder")?;
+    fs::create_dir_all(home)?;
     let draft = home.join(format!("draft-{}", std::process::id()));
     if fs::read(&agent).ok() != Some(fs::read(&program)?) {
         // Renamed, because a sandbox may be running the old one.
@@ -48,4 +48,9 @@ pub(crate) fn build() -> Result<PathBuf> {
         fs::rename(draft, &agent)?;
     }
     Ok(agent)
+}
+
+/// Where it is, once it is built.
+pub(crate) fn place() -> Result<PathBuf> {
+    Ok(places::target()?.join("agent").join(NAME))
 }

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 use alphagate_bed::places;
 use anyhow::Result;
 
-use crate::worker;
+use crate::{isolation, worker};
 
 /// A debug and a Worker build of the workspace, npm's packages, and the beds' data: measured 5 GB.
 const FREE_MIN_GB: u64 = 8;
@@ -46,8 +46,20 @@ pub(crate) fn run() -> Result<ExitCode> {
         println!("{missing} missing");
         return Ok(ExitCode::FAILURE);
     }
+    sandboxes();
     println!("Everything is there. Next: cargo xtask up");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether jobs can run here. What is not fetched yet is no reason to fail: `up` and `test` fetch it.
+fn sandboxes() {
+    match isolation::examine() {
+        Ok(found) if found.is_fit => println!("\nSandboxes\n{found}\n"),
+        Ok(found) => {
+            println!("\nSandboxes (`cargo xtask test` fetches and builds what they need)\n{found}\n")
+        }
+        Err(error) => println!("\nSandboxes could not be examined: {error:#}\n"),
+    }
 }
 
 /// The first line that a program prints, or the advice.

@@ -4,7 +4,12 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 
+use alphagate_bed::{Scratch, places};
+use alphagate_runner::doctor::{self, Examination};
+use alphagate_runner::sandbox::Engine;
+use alphagate_runner::sandbox::runsc::{Runsc, RunscConfig};
 use anyhow::Result;
 
 use crate::{agent, images, runsc, steps};
@@ -47,4 +52,27 @@ impl Isolation {
             command.env("AG_REQUIRE_GVISOR", "1");
         }
     }
+}
+
+/// What this machine isolates with what is here already; nothing is fetched or built.
+pub(crate) fn examine() -> Result<Examination> {
+    let target = places::target()?;
+    let given = std::env::var_os("AG_RUNSC").filter(|given| !given.is_empty()).map(PathBuf::from);
+    let runsc = given.unwrap_or_else(|| target.join("tools/runsc"));
+    let (agent, images) = (agent::place()?, images::store()?);
+    let scratch = Scratch::new()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let _inside = runtime.enter();
+    let config = RunscConfig {
+        runsc: runsc.clone(),
+        agent: agent.clone(),
+        state: scratch.path().join("runner"),
+        images: images.clone(),
+        pins: [].into(),
+        uids: None,
+        cpus: 1,
+    };
+    let engine = Runsc::new(config).map(|engine| Arc::new(engine) as Arc<dyn Engine>);
+    let engine = engine.map_err(|error| error.to_string());
+    Ok(runtime.block_on(doctor::examine(doctor::Host { engine, runsc: Some(runsc), agent, images })))
 }

@@ -4,6 +4,7 @@
 //! [`Sandbox::destroy`] leaves nothing of it on the host.
 
 pub mod cgroup;
+pub mod docker;
 pub mod link;
 pub mod probe;
 pub mod runsc;
@@ -91,6 +92,8 @@ pub struct PostMortem {
     pub memory_peak_bytes: u64,
     /// The last lines that the sandbox said of its own failure, for the operator.
     pub panic_log: String,
+    /// Whether the engine itself was away meanwhile: the sandbox's end then says nothing about its job.
+    pub engine_lost: bool,
 }
 
 /// Something that boots sandboxes.

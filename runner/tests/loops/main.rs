@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod gvisor;
 mod model;
 mod program;
 mod protocol;

@@ -12,9 +12,9 @@ use std::process::{Output, Stdio};
 use tokio::process::{Child, Command};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_alphagate-runner");
-const TOKEN: &str = "ag-runner-token";
+pub const TOKEN: &str = "ag-runner-token";
 
-fn program(arguments: &[&str]) -> Command {
+pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(BINARY);
     command.args(arguments).env_clear().env("AG_LOG", "alphagate_runner=debug").kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -26,16 +26,16 @@ fn serve(stand: &Stand) -> Child {
     command.env("AG_CONTROL_URL", &stand.url).env("AG_RUNNER_TOKEN", TOKEN).spawn().unwrap()
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub fn signal(child: &Child, signal: Signal) {
     let pid = i32::try_from(child.id().unwrap()).unwrap();
     kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
-async fn end(child: Child) -> Output {
+pub async fn end(child: Child) -> Output {
     in_time("end of the process", child.wait_with_output()).await.unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

@@ -104,6 +104,7 @@ impl Remains {
             exit: exit.and_then(|status| status.code()),
             memory_peak_bytes: self.group.as_ref().map_or(0, Cgroup::memory_peak_bytes),
             panic_log: if panic.trim().is_empty() { stderr } else { panic },
+            engine_lost: false,
         }
     }
 
