@@ -134,6 +134,11 @@ pub trait Sandbox: Send {
     /// Whether its processes are still there, as far as can be told without waiting.
     fn is_alive(&mut self) -> bool;
 
+    /// Processor time of the whole sandbox since its boot, milliseconds, if the host can tell.
+    fn processor_ms(&mut self) -> Option<u64> {
+        None
+    }
+
     /// Waits for its end (the caller has killed it, or has seen its pipes close) and says what is known.
     fn post_mortem(&mut self) -> BoxFuture<'_, PostMortem>;
 

@@ -89,6 +89,11 @@ impl Candidates {
         }
     }
 
+    /// Whether a candidate runs.
+    pub const fn is_running(&self) -> bool {
+        matches!(self.talk, Talk::Running(..))
+    }
+
     /// When something has to happen by itself.
     pub fn deadline(&self) -> Option<Instant> {
         match &self.talk {
@@ -245,7 +250,7 @@ fn run(fd: OwnedFd, mut candidate: Box<Candidate>, now: Instant) -> (Talk, bool)
     }
     candidate.killed = true;
     end_all();
-    if candidate.process.status.is_none() || meter::look().candidate_processes > 0 {
+    if candidate.process.status.is_none() || meter::candidate_processes() > 0 {
         // The dead are reaped in the next round.
         return (Talk::Running(fd, candidate), false);
     }

@@ -16,6 +16,9 @@ use std::{
 
 /// Open files of one process. Programs that read `RLIMIT_NOFILE` and close everything stay quick.
 const FILES_MAX: u64 = 1024;
+/// How much more processor time the kernel may count before it acts: it counts waiting for a processor, too, and the agent
+/// counts exactly.
+const CPU_MARGIN: u64 = 8;
 /// The first descriptor that is handed over beside the three standard ones.
 pub const FIRST_HANDED_FD: i32 = 3;
 /// Descriptors are handed over onto numbers below this; the agent's own are kept above, so that none is overwritten.
@@ -37,9 +40,9 @@ pub struct Bounds {
 impl Bounds {
     fn rlimits(self) -> Vec<(Resource, Rlimit)> {
         let both = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
-        let cpu_s = self.cpu_ms.div_ceil(1000) + 1;
+        let cpu_s = self.cpu_ms.div_ceil(1000).saturating_add(1).saturating_mul(CPU_MARGIN);
         let mut limits = vec![
-            (Resource::Cpu, Rlimit { current: Some(cpu_s), maximum: Some(cpu_s + 1) }),
+            (Resource::Cpu, Rlimit { current: Some(cpu_s), maximum: Some(cpu_s.saturating_add(1)) }),
             (Resource::Nproc, both(self.pids.into())),
             (Resource::Fsize, both(self.file_bytes)),
             (Resource::Nofile, both(FILES_MAX)),
