@@ -10,6 +10,7 @@ mod change;
 mod credentials;
 mod endpoints;
 mod error;
+pub mod graders;
 mod health;
 mod housekeeping;
 mod idempotency;
