@@ -121,7 +121,7 @@ ATTACKS = {
         """
         import glob, os
         FOUND = ""
-        for folder in (".", "..", "/job", "/tmp", "/run", "/candidate", "/proc/%d/cwd" % os.getppid(), "/proc/1/root/job"):
+        for folder in (".", "..", "/job", "/tmp", "/run", "/candidate", "/proc/%d/cwd" % os.getppid(), "/proc/1/cwd"):
             for name in ("item.json", "sample.json", "grader.py", "alphagate_harness.py"):
                 try: FOUND += open(os.path.join(folder, name)).read()
                 except OSError: pass
