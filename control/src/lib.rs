@@ -15,6 +15,7 @@ pub mod doors;
 mod endpoints;
 mod error;
 mod events;
+pub mod graders;
 mod health;
 mod housekeeping;
 mod idempotency;
