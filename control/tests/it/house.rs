@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// Each table, and the file or folder of `src/` that it belongs to.
-const OWNERS: [(&str, &str); 25] = [
+const OWNERS: [(&str, &str); 32] = [
     ("orgs", "orgs/"),
     ("keys", "keys/"),
     ("records", "records.rs"),
@@ -29,6 +29,13 @@ const OWNERS: [(&str, &str); 25] = [
     ("job_settings", "jobs/"),
     ("job_pulse", "jobs/"),
     ("blobs", "blobs.rs"),
+    ("files", "files/"),
+    ("file_chunks", "files/"),
+    ("evals", "evals/"),
+    ("eval_runs", "evals/"),
+    ("eval_run_feeds", "evals/"),
+    ("eval_run_usage", "evals/"),
+    ("output_items", "evals/"),
 ];
 
 /// Every source file with its path below `src/`.
