@@ -86,6 +86,12 @@ const CONSTRAINTS: &[(&str, Code, &str, &str)] = &[
         "credential",
         "The credential is used by an install. Delete the install first, or replace the secret.",
     ),
+    (
+        "eval_run_feeds_file_fk",
+        Code::Conflict,
+        "id",
+        "A run has yet to read lines of this file. Cancel the run, or wait until all of its items have begun.",
+    ),
     ("keys_expiry_after_creation", Code::Unprocessable, "expires_at", "must lie in the future"),
     (
         "endpoints_paid_is_limited",

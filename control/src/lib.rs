@@ -22,6 +22,7 @@ mod jobs;
 pub mod keygen;
 mod keys;
 mod names;
+mod openai_page;
 mod orgs;
 mod outbox;
 mod pagination;

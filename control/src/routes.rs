@@ -4,12 +4,13 @@
 //! and a route cannot be anywhere else.
 
 use crate::{
-    app::App, catalog, credentials, endpoints, error::Error, health, installs, keys, orgs, publications,
-    quotas, records, request_id, usage, versions,
+    app::App, catalog, credentials, endpoints, error::Error, evals, files, health, installs, keys, orgs,
+    publications, quotas, records, request_id, usage, versions,
 };
 use alphagate_contract::problem::Code;
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     handler::Handler,
     http::Method,
     middleware,
@@ -57,7 +58,10 @@ where
 /// The table.
 #[must_use]
 pub fn all() -> Vec<Route> {
-    [anyone(), operator(), admin(), admin_of_endpoints(), edge()].into_iter().flatten().collect()
+    [anyone(), operator(), admin(), admin_of_endpoints(), evaluator_of_evals(), edge()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn anyone() -> Vec<Route> {
@@ -118,6 +122,35 @@ fn admin_of_endpoints() -> Vec<Route> {
         route(A, Method::POST, "/v1/endpoints/{id}/publications", publications::create),
         route(A, Method::GET, "/v1/endpoints/{id}/publications", publications::list),
         route(A, Method::GET, "/v1/endpoints/{id}/publications/{publication}", publications::get),
+    ]
+}
+
+fn evaluator_of_evals() -> Vec<Route> {
+    use Caller::Evaluator as E;
+    use evals::runs;
+    // An upload has a bound of its own, and is written as it comes.
+    let upload = axum::routing::post(files::create).layer(DefaultBodyLimit::disable());
+    vec![
+        route(E, Method::POST, "/v1/evals", evals::create),
+        route(E, Method::GET, "/v1/evals", evals::list),
+        route(E, Method::GET, "/v1/evals/{id}", evals::get),
+        route(E, Method::POST, "/v1/evals/{id}", evals::change),
+        route(E, Method::DELETE, "/v1/evals/{id}", evals::delete),
+        route(E, Method::POST, "/v1/evals/{id}/runs", runs::create),
+        route(E, Method::GET, "/v1/evals/{id}/runs", runs::list),
+        route(E, Method::GET, "/v1/evals/{id}/runs/{run}", runs::get),
+        route(E, Method::POST, "/v1/evals/{id}/runs/{run}", runs::cancel),
+        route(E, Method::DELETE, "/v1/evals/{id}/runs/{run}", runs::delete),
+        route(E, Method::GET, "/v1/evals/{id}/runs/{run}/events", runs::events),
+        route(E, Method::GET, "/v1/evals/{id}/runs/{run}/output_items", runs::list_items),
+        route(E, Method::GET, "/v1/evals/{id}/runs/{run}/output_items/{item}", runs::get_item),
+        route(E, Method::POST, "/v1/fine_tuning/alpha/graders/run", evals::run_grader),
+        route(E, Method::POST, "/v1/fine_tuning/alpha/graders/validate", evals::validate_grader),
+        Route { caller: E, method: Method::POST, path: "/v1/files", handler: upload },
+        route(E, Method::GET, "/v1/files", files::list),
+        route(E, Method::GET, "/v1/files/{id}", files::get),
+        route(E, Method::DELETE, "/v1/files/{id}", files::delete),
+        route(E, Method::GET, "/v1/files/{id}/content", files::content),
     ]
 }
 

@@ -4,7 +4,7 @@
 //! hand. Whatever is left is in the database.
 
 use crate::{
-    app::App, housekeeping, outbox, outbox::Inbox, platform::Host, routes, settings::Settings, store,
+    app::App, evals, housekeeping, outbox, outbox::Inbox, platform::Host, routes, settings::Settings, store,
 };
 use anyhow::Context as _;
 use std::{future::Future, sync::Arc};
@@ -56,6 +56,7 @@ pub async fn until(
     let (ending, ended) = watch::channel(false);
     let courier = tokio::spawn(outbox::run(app.clone(), inbox, ended));
     let housekeeper = tokio::spawn(housekeeping::run(app.clone()));
+    let driver = tokio::spawn(evals::drive(app.clone()));
     tracing::info!(address = %listener.local_addr()?, "listening");
     tokio::spawn(async move {
         stop.await;
@@ -74,6 +75,7 @@ pub async fn until(
         () = grace => { tracing::warn!("some requests did not finish in time"); Ok(()) }
     };
     housekeeper.abort();
+    driver.abort();
     ending.send_replace(true);
     courier.await.context("the outbox loop failed")?;
     tracing::info!("stopped");

@@ -10,7 +10,7 @@ mod listen;
 pub(crate) use hub::{Hub, Watch};
 pub(crate) use listen::listen;
 
-use alphagate_contract::id::{JobId, RunnerId};
+use alphagate_contract::id::{JobId, RunId, RunnerId};
 use sqlx::PgConnection;
 use std::{fmt, str::FromStr};
 
@@ -26,6 +26,8 @@ pub(crate) enum Notice {
     Job(JobId),
     /// There is something to say to this runner.
     Runner(RunnerId),
+    /// This run of an eval.
+    Run(RunId),
 }
 
 impl fmt::Display for Notice {
@@ -34,6 +36,7 @@ impl fmt::Display for Notice {
             Self::Work => f.write_str("work"),
             Self::Job(job) => job.fmt(f),
             Self::Runner(runner) => runner.fmt(f),
+            Self::Run(run) => run.fmt(f),
         }
     }
 }
@@ -46,7 +49,8 @@ impl FromStr for Notice {
             return Ok(Self::Work);
         }
         let job = text.parse().map(Self::Job).ok();
-        job.or_else(|| text.parse().map(Self::Runner).ok()).ok_or(())
+        let runner = || text.parse().map(Self::Runner).ok();
+        job.or_else(runner).or_else(|| text.parse().map(Self::Run).ok()).ok_or(())
     }
 }
 
@@ -62,9 +66,12 @@ mod tests {
 
     #[test]
     fn notices_are_read_as_they_were_said() {
-        for notice in
-            [Notice::Work, Notice::Job(JobId::new(1, [1; 10])), Notice::Runner(RunnerId::new(1, [2; 10]))]
-        {
+        for notice in [
+            Notice::Work,
+            Notice::Job(JobId::new(1, [1; 10])),
+            Notice::Runner(RunnerId::new(1, [2; 10])),
+            Notice::Run(RunId::new(1, [3; 10])),
+        ] {
             assert_eq!(notice.to_string().parse(), Ok(notice));
         }
         assert!("org_0198c0de00007000800000000000000a".parse::<Notice>().is_err());
