@@ -147,7 +147,7 @@ mod tests {
             assert_eq!(read_limit(text, LIMIT_DEFAULT, LIMIT_MAX).unwrap(), limit, "{text:?}");
         }
         for text in ["", "-", "abc", "1e3", "1.5", " 1", "0x10"] {
-            assert!(read_limit(Some(text)).is_err(), "{text}");
+            assert!(read_limit(Some(text), LIMIT_DEFAULT, LIMIT_MAX).is_err(), "{text}");
         }
     }
 }
