@@ -92,6 +92,7 @@ const CONSTRAINTS: &[(&str, Code, &str, &str)] = &[
         "id",
         "A run has yet to read lines of this file. Cancel the run, or wait until all of its items have begun.",
     ),
+    ("jobs_run_at_near", Code::Unprocessable, "run_at", "must lie within the next ten years"),
     ("keys_expiry_after_creation", Code::Unprocessable, "expires_at", "must lie in the future"),
     (
         "endpoints_paid_is_limited",

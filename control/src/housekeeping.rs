@@ -2,7 +2,7 @@
 //!
 //! Every task may run on several replicas at once and may be cut short: the next round makes good.
 
-use crate::{app::App, credentials, error::Error, files, idempotency, keys, usage};
+use crate::{app::App, blobs, credentials, error::Error, files, idempotency, jobs, keys, runners, usage};
 
 /// Runs for ever; the first round at once.
 pub(crate) async fn run(app: App) {
@@ -22,6 +22,9 @@ async fn round(app: &App) -> Result<(), Error> {
     let keys = keys::forget_expired(app).await?;
     let credentials = credentials::reseal_outdated(app).await?;
     let files = files::forget_expired(app).await?;
-    tracing::debug!(partitions, answers, keys, credentials, files, "housekeeping done");
+    let jobs = jobs::delete_old(app).await?;
+    let blobs = blobs::sweep(app).await?;
+    let runners = runners::forget_gone(app).await?;
+    tracing::debug!(partitions, answers, keys, credentials, files, jobs, blobs, runners, "housekeeping done");
     Ok(())
 }

@@ -4,7 +4,8 @@
 //! hand. Whatever is left is in the database.
 
 use crate::{
-    app::App, evals, housekeeping, outbox, outbox::Inbox, platform::Host, routes, settings::Settings, store,
+    app::App, evals, events, housekeeping, jobs, outbox, outbox::Inbox, platform::Host, routes, settings::Settings,
+    store,
 };
 use anyhow::Context as _;
 use std::{future::Future, sync::Arc};
@@ -57,10 +58,14 @@ pub async fn until(
     let courier = tokio::spawn(outbox::run(app.clone(), inbox, ended));
     let housekeeper = tokio::spawn(housekeeping::run(app.clone()));
     let driver = tokio::spawn(evals::drive(app.clone()));
+    let listener_of_notices = tokio::spawn(events::listen(app.clone()));
+    let pulse = tokio::spawn(jobs::run(app.clone()));
+    let hub = app.hub().clone();
     tracing::info!(address = %listener.local_addr()?, "listening");
     tokio::spawn(async move {
         stop.await;
         tracing::info!("stopping");
+        hub.stop();
         stopping.send_replace(true);
     });
     let mut begun = stopped.clone();
@@ -76,6 +81,8 @@ pub async fn until(
     };
     housekeeper.abort();
     driver.abort();
+    listener_of_notices.abort();
+    pulse.abort();
     ending.send_replace(true);
     courier.await.context("the outbox loop failed")?;
     tracing::info!("stopped");
