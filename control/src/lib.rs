@@ -10,6 +10,8 @@ mod catalog;
 mod change;
 mod credentials;
 mod dispatch;
+#[doc(hidden)]
+pub mod doors;
 mod endpoints;
 mod error;
 mod evals;
