@@ -116,7 +116,7 @@ impl Delta {
             let publication = now.publication_id.map(PublicationId::from_uuid);
             end(app, db, org, run, status).await?;
             if let Some(publication) = publication {
-                super::doors::publication_run_ended(app, db, org, publication).await?;
+                publication_ended(app, db, org, publication).await?;
             }
         }
         // The driver has room for more when the window is half empty; who watches the run wants to know in any case.
@@ -152,7 +152,7 @@ pub(super) async fn end(
     if ended.rows_affected() == 0 {
         return Ok(false);
     }
-    super::doors::close_run_key(app, db, org, run).await?;
+    keys::close_run_key(app, db, org, run).await?;
     Ok(true)
 }
 

@@ -142,7 +142,7 @@ impl Trial<'_> {
         let ended = join_all(begun.into_iter().map(|(grader, begun)| self.end(grader, begun))).await;
         let mut tx = self.app.tenants().begin(self.org).await?;
         jobs::cancel_run(self.app, &mut tx, self.org, self.run).await?;
-        super::doors::close_run_key(self.app, &mut tx, self.org, self.run).await?;
+        keys::close_run_key(self.app, &mut tx, self.org, self.run).await?;
         tx.commit().await?;
         ended.into_iter().collect()
     }
@@ -161,7 +161,7 @@ impl Trial<'_> {
             models.push(model.to_owned());
         }
         if !models.is_empty() {
-            super::doors::open_run_key(self.app, &mut tx, self.org, self.run, models).await?;
+            keys::open_run_key(self.app, &mut tx, self.org, self.run, models).await?;
         }
         let item = self.app.new_id(OutputItemId::new);
         let mut begun = Vec::new();

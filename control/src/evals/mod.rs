@@ -9,7 +9,6 @@ mod change;
 mod count;
 mod create;
 mod delete;
-mod doors;
 mod driver;
 mod ended;
 mod eval;

@@ -101,7 +101,7 @@ pub(super) async fn start_checked(
     )
     .await?;
     if !models.is_empty() {
-        super::doors::open_run_key(app, db, org, run, models).await?;
+        keys::open_run_key(app, db, org, run, models).await?;
     }
     events::notify(db, events::Notice::Run(run)).await?;
     Ok(run)

@@ -43,7 +43,7 @@ pub(super) async fn stop_and_tell(
             .await?;
     match found.and_then(|(publication,)| publication) {
         Some(publication) => {
-            super::doors::publication_run_ended(app, db, org, PublicationId::from_uuid(publication)).await
+            publication_ended(app, db, org, PublicationId::from_uuid(publication)).await
         }
         None => Ok(()),
     }
