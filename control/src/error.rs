@@ -86,6 +86,20 @@ const CONSTRAINTS: &[(&str, Code, &str, &str)] = &[
         "credential",
         "The credential is used by an install. Delete the install first, or replace the secret.",
     ),
+    ("publications_version_fk", Code::Unprocessable, "version", "this endpoint has no such version"),
+    ("publications_one_running", Code::Conflict, "version", "Another publication of this endpoint is running."),
+    (
+        "gate_evals_eval_fk",
+        Code::Conflict,
+        "eval",
+        "The eval is demanded by the gate of an endpoint. Take it out of the gate first.",
+    ),
+    (
+        "gate_evals_file_fk",
+        Code::Conflict,
+        "file",
+        "The file is read by the gate of an endpoint. Take it out of the gate first.",
+    ),
     ("keys_expiry_after_creation", Code::Unprocessable, "expires_at", "must lie in the future"),
     (
         "endpoints_paid_is_limited",

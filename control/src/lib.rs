@@ -11,6 +11,7 @@ mod credentials;
 mod endpoints;
 mod error;
 mod events;
+mod gates;
 mod health;
 mod housekeeping;
 mod idempotency;

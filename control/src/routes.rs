@@ -4,7 +4,7 @@
 //! and a route cannot be anywhere else.
 
 use crate::{
-    app::App, catalog, credentials, endpoints, error::Error, health, installs, keys, orgs, publications,
+    app::App, catalog, credentials, endpoints, error::Error, gates, health, installs, keys, orgs, publications,
     quotas, records, request_id, usage, versions,
 };
 use alphagate_contract::problem::Code;
@@ -26,6 +26,8 @@ pub enum Caller {
     Operator,
     /// An org, with a key of scope `admin`.
     Admin,
+    /// An org, with a key of the scopes `admin` and `gate`.
+    Gatekeeper,
     /// An org, with a key of scope `evals` or `admin`; the edge passes such requests on.
     Evaluator,
     /// A host that runs jobs, with a runner token.
@@ -118,6 +120,9 @@ fn admin_of_endpoints() -> Vec<Route> {
         route(A, Method::POST, "/v1/endpoints/{id}/publications", publications::create),
         route(A, Method::GET, "/v1/endpoints/{id}/publications", publications::list),
         route(A, Method::GET, "/v1/endpoints/{id}/publications/{publication}", publications::get),
+        route(A, Method::POST, "/v1/endpoints/{id}/publications/{publication}/cancel", publications::cancel),
+        route(A, Method::GET, "/v1/endpoints/{id}/gate", gates::get),
+        route(Caller::Gatekeeper, Method::PUT, "/v1/endpoints/{id}/gate", gates::put),
     ]
 }
 

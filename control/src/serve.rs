@@ -4,7 +4,7 @@
 //! hand. Whatever is left is in the database.
 
 use crate::{
-    app::App, housekeeping, outbox, outbox::Inbox, platform::Host, routes, settings::Settings, store,
+    app::App, events, housekeeping, outbox, outbox::Inbox, platform::Host, publications, routes, settings::Settings, store,
 };
 use anyhow::Context as _;
 use std::{future::Future, sync::Arc};
@@ -54,12 +54,16 @@ pub async fn until(
 ) -> anyhow::Result<()> {
     let (stopping, stopped) = watch::channel(false);
     let (ending, ended) = watch::channel(false);
-    let courier = tokio::spawn(outbox::run(app.clone(), inbox, ended));
+    let courier = tokio::spawn(outbox::run(app.clone(), inbox, ended.clone()));
     let housekeeper = tokio::spawn(housekeeping::run(app.clone()));
+    let listener_of_notices = tokio::spawn(events::listen(app.clone()));
+    let publisher = tokio::spawn(publications::run(app.clone(), ended.clone()));
     tracing::info!(address = %listener.local_addr()?, "listening");
+    let hub = app.hub().clone();
     tokio::spawn(async move {
         stop.await;
         tracing::info!("stopping");
+        hub.stop();
         stopping.send_replace(true);
     });
     let mut begun = stopped.clone();
@@ -75,6 +79,8 @@ pub async fn until(
     };
     housekeeper.abort();
     ending.send_replace(true);
+    publisher.await.context("the loop of publications failed")?;
+    listener_of_notices.abort();
     courier.await.context("the outbox loop failed")?;
     tracing::info!("stopped");
     result

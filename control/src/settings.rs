@@ -73,6 +73,10 @@ pub struct Settings {
     /// How often partitions, expired keys and old answers are looked after, milliseconds.
     #[arg(long, env = "AG_HOUSEKEEPING_MS", default_value = "600000", value_parser = milliseconds)]
     pub housekeeping: Duration,
+    /// How often publications are looked at when nothing wakes their loop, and so how late a deadline may be noticed,
+    /// milliseconds.
+    #[arg(long, env = "AG_GATE_POLL_MS", default_value = "1000", value_parser = milliseconds)]
+    pub gate_poll: Duration,
     /// How long running requests may take to finish at shutdown, milliseconds.
     #[arg(long, env = "AG_SHUTDOWN_GRACE_MS", default_value = "10000", value_parser = milliseconds)]
     pub shutdown_grace: Duration,

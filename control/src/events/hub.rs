@@ -1,6 +1,6 @@
 //! Where those who wait in this process are woken.
 
-use super::Notice;
+use super::{Notice, SWEEP};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -62,6 +62,8 @@ impl Hub {
             Notice::Work => return self.0.work.send_replace(()),
             Notice::Job(job) => job.uuid(),
             Notice::Runner(runner) => runner.uuid(),
+            Notice::Publication(publication) => publication.uuid(),
+            Notice::Sweep => SWEEP,
         };
         if let Some(sender) = self.0.things().get(&thing) {
             sender.send_replace(());

@@ -10,12 +10,16 @@ mod listen;
 pub(crate) use hub::{Hub, Watch};
 pub(crate) use listen::listen;
 
-use alphagate_contract::id::{JobId, RunnerId};
+use alphagate_contract::id::{JobId, PublicationId, RunnerId};
 use sqlx::PgConnection;
 use std::{fmt, str::FromStr};
+use uuid::Uuid;
 
 /// Channel of NOTIFY.
 pub(crate) const CHANNEL: &str = "alphagate_jobs";
+
+/// The thing that the loop of publications waits for; no id is nil.
+pub(crate) const SWEEP: Uuid = Uuid::nil();
 
 /// That something changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +30,10 @@ pub(crate) enum Notice {
     Job(JobId),
     /// There is something to say to this runner.
     Runner(RunnerId),
+    /// This publication has ended.
+    Publication(PublicationId),
+    /// Some publication can be decided, or some run is to be stopped.
+    Sweep,
 }
 
 impl fmt::Display for Notice {
@@ -34,6 +42,8 @@ impl fmt::Display for Notice {
             Self::Work => f.write_str("work"),
             Self::Job(job) => job.fmt(f),
             Self::Runner(runner) => runner.fmt(f),
+            Self::Publication(publication) => publication.fmt(f),
+            Self::Sweep => f.write_str("sweep"),
         }
     }
 }
@@ -45,8 +55,12 @@ impl FromStr for Notice {
         if text == "work" {
             return Ok(Self::Work);
         }
+        if text == "sweep" {
+            return Ok(Self::Sweep);
+        }
         let job = text.parse().map(Self::Job).ok();
-        job.or_else(|| text.parse().map(Self::Runner).ok()).ok_or(())
+        let job = job.or_else(|| text.parse().map(Self::Runner).ok());
+        job.or_else(|| text.parse().map(Self::Publication).ok()).ok_or(())
     }
 }
 
