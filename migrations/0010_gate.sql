@@ -105,6 +105,8 @@ CREATE TABLE gate_runs (
     passed bigint,
     failed bigint,
     errored bigint,
+    -- Those of the errored that are the platform's fault.
+    infrastructure bigint,
     total bigint,
     failing uuid[],
     mean_scores jsonb,
@@ -113,7 +115,7 @@ CREATE TABLE gate_runs (
     CONSTRAINT gate_runs_version_fk FOREIGN KEY (org_id, endpoint_id, version)
         REFERENCES versions (org_id, endpoint_id, number),
     CONSTRAINT gate_runs_end_is_whole CHECK (
-        num_nonnulls(ended_at, status, passed, failed, errored, total, failing, mean_scores) IN (0, 8)
+        num_nonnulls(ended_at, status, passed, failed, errored, infrastructure, total, failing, mean_scores) IN (0, 9)
     )
 );
 CREATE INDEX gate_runs_by_subject ON gate_runs (org_id, endpoint_id, version, eval_id);
@@ -123,7 +125,7 @@ ALTER TABLE gate_runs ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY gate_runs_own ON gate_runs TO alphagate_tenant
     USING (org_id = (SELECT app_org())) WITH CHECK (org_id = (SELECT app_org()));
 CREATE POLICY gate_runs_sweep ON gate_runs FOR SELECT TO alphagate_system USING (true);
-GRANT SELECT, INSERT, UPDATE (ended_at, status, passed, failed, errored, total, failing, mean_scores)
+GRANT SELECT, INSERT, UPDATE (ended_at, status, passed, failed, errored, infrastructure, total, failing, mean_scores)
     ON gate_runs TO alphagate_tenant;
 GRANT SELECT (org_id, run_id, publication_id, started_at, ended_at) ON gate_runs TO alphagate_system;
 

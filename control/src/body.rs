@@ -114,7 +114,7 @@ fn inspect(bytes: &[u8]) -> serde_json::Result<Option<String>> {
 }
 
 /// The path of the field that an error is about; for unknown and missing fields, their own.
-fn param(path: &str, message: &str) -> String {
+pub(crate) fn param(path: &str, message: &str) -> String {
     let parent = if path == "." { "" } else { path };
     let field = ["unknown field `", "missing field `"]
         .iter()

@@ -87,7 +87,12 @@ const CONSTRAINTS: &[(&str, Code, &str, &str)] = &[
         "The credential is used by an install. Delete the install first, or replace the secret.",
     ),
     ("publications_version_fk", Code::Unprocessable, "version", "this endpoint has no such version"),
-    ("publications_one_running", Code::Conflict, "version", "Another publication of this endpoint is running."),
+    (
+        "publications_one_running",
+        Code::Conflict,
+        "version",
+        "Another publication of this endpoint is running.",
+    ),
     (
         "gate_evals_eval_fk",
         Code::Conflict,

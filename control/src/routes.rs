@@ -4,8 +4,8 @@
 //! and a route cannot be anywhere else.
 
 use crate::{
-    app::App, catalog, credentials, endpoints, error::Error, gates, health, installs, keys, orgs, publications,
-    quotas, records, request_id, usage, versions,
+    app::App, catalog, credentials, endpoints, error::Error, gates, health, installs, keys, orgs,
+    publications, quotas, records, request_id, usage, versions,
 };
 use alphagate_contract::problem::Code;
 use axum::{

@@ -4,7 +4,8 @@
 //! hand. Whatever is left is in the database.
 
 use crate::{
-    app::App, events, housekeeping, outbox, outbox::Inbox, platform::Host, publications, routes, settings::Settings, store,
+    app::App, events, housekeeping, outbox, outbox::Inbox, platform::Host, publications, routes,
+    settings::Settings, store,
 };
 use anyhow::Context as _;
 use std::{future::Future, sync::Arc};

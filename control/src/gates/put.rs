@@ -164,7 +164,12 @@ async fn write_demand(
 /// The file that a data source reads, which then cannot be deleted.
 fn file_of(data_source: &Value) -> Option<FileId> {
     let source = data_source.get("source")?;
-    source.get("id")?.as_str().filter(|_| source.get("type").is_some_and(|kind| kind == "file_id"))?.parse().ok()
+    source
+        .get("id")?
+        .as_str()
+        .filter(|_| source.get("type").is_some_and(|kind| kind == "file_id"))?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -202,7 +207,8 @@ mod tests {
     #[test]
     fn the_file_of_a_data_source_is_found() {
         let file = format!("file_{:032x}", 7);
-        let of = |source: Value| file_of(&json!({"type": "jsonl", "source": source})).map(|id| id.to_string());
+        let of =
+            |source: Value| file_of(&json!({"type": "jsonl", "source": source})).map(|id| id.to_string());
         assert_eq!(of(json!({"type": "file_id", "id": file})), Some(file.clone()));
         assert_eq!(of(json!({"type": "file_content", "id": file})), None);
         assert_eq!(of(json!({"type": "file_id", "id": "file-abc"})), None);

@@ -1,7 +1,8 @@
 //! The verdict: what thresholds say of what a run has measured. A pure function.
 //!
-//! Invariants: errors of ours never decide: an item that could not be scored counts neither for nor against the version,
-//! and more of them than the threshold allows leave the question open. Only a run that is completed and has scored
+//! Invariants: errors of ours never decide: such an item counts neither for nor against the version. More items without
+//! a verdict than the threshold allows, whosever fault they are, leave the question open; within it, those that are not
+//! ours have not passed, so nobody gets rid of a hard item by breaking it. Only a run that is completed and has scored
 //! something can pass or fail. A version that would fail is never called inconclusive for a score that is missing.
 
 use crate::{error::Error, evals::RunStatus};
@@ -17,13 +18,13 @@ const EXACT_MAX: i64 = 1 << 53;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Thresholds {
-    /// Least share of the scored items that pass, 0 to 1.
+    /// Least share of the items that pass, 0 to 1; errors of ours are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pass_rate: Option<f64>,
     /// Least mean score by each of these graders.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) mean_score: BTreeMap<String, f64>,
-    /// Most items that may be left without a score by errors of ours.
+    /// Most items that may be left without a verdict by errors.
     #[serde(default)]
     pub(crate) max_errors: u32,
 }
@@ -36,6 +37,8 @@ pub(crate) struct Measured {
     pub(crate) passed: i64,
     pub(crate) failed: i64,
     pub(crate) errored: i64,
+    /// Those of the errored that are the platform's fault.
+    pub(crate) infrastructure: i64,
     pub(crate) total: i64,
     /// By the name of the grader.
     pub(crate) mean_scores: BTreeMap<String, f64>,
@@ -66,7 +69,7 @@ pub(crate) enum Reason {
     PassRate {
         /// The threshold.
         wanted: f64,
-        /// Passed by passed and failed.
+        /// The share.
         measured: f64,
     },
     /// A grader's scores are too low.
@@ -83,12 +86,14 @@ pub(crate) enum Reason {
         /// The name.
         grader: String,
     },
-    /// Too many items could not be scored.
+    /// Too many items have no verdict.
     Errors {
         /// The threshold.
         allowed: u32,
-        /// Items without a score.
+        /// Items without a verdict.
         errored: i64,
+        /// Those that are the platform's fault.
+        infrastructure: i64,
     },
     /// Nothing was scored at all.
     NothingScored,
@@ -103,7 +108,10 @@ impl Thresholds {
     /// Refuses what no run could meet, or every run does. `path` leads to the thresholds in the request.
     pub(crate) fn check(&self, path: &str) -> Result<(), Error> {
         if self.pass_rate.is_none() && self.mean_score.is_empty() {
-            return Err(Error::field(path, "`pass_rate` or `mean_score` must be given: else everything passes"));
+            return Err(Error::field(
+                path,
+                "`pass_rate` or `mean_score` must be given: else everything passes",
+            ));
         }
         if self.pass_rate.is_some_and(|rate| !(0.0..=1.0).contains(&rate)) {
             return Err(Error::field(format!("{path}.pass_rate"), "must be from 0 to 1"));
@@ -128,13 +136,15 @@ pub(crate) fn verdict(measured: &Measured, thresholds: &Thresholds) -> Verdict {
     }
     // Items that are in no count are errors of ours, too.
     let errored = measured.errored.max(measured.total.saturating_sub(scored));
+    let infrastructure = measured.infrastructure.max(errored.saturating_sub(measured.errored));
     if errored > i64::from(thresholds.max_errors) {
-        return open(Reason::Errors { allowed: thresholds.max_errors, errored });
+        return open(Reason::Errors { allowed: thresholds.max_errors, errored, infrastructure });
     }
     if scored <= 0 || measured.passed < 0 || measured.failed < 0 || scored > EXACT_MAX {
         return open(Reason::NothingScored);
     }
-    let mut reasons: Vec<Reason> = pass_rate(measured.passed, scored, thresholds).into_iter().collect();
+    let counted = scored + (errored - infrastructure).max(0);
+    let mut reasons: Vec<Reason> = pass_rate(measured.passed, counted, thresholds).into_iter().collect();
     let mut missing = None;
     for (grader, wanted) in &thresholds.mean_score {
         let (grader, wanted) = (grader.clone(), *wanted);
@@ -152,10 +162,10 @@ pub(crate) fn verdict(measured: &Measured, thresholds: &Thresholds) -> Verdict {
 }
 
 /// The missed pass rate. Both sides are rounded the same way, so 9 of 10 are 0.9, and not less.
-fn pass_rate(passed: i64, scored: i64, thresholds: &Thresholds) -> Option<Reason> {
+fn pass_rate(passed: i64, counted: i64, thresholds: &Thresholds) -> Option<Reason> {
     let wanted = thresholds.pass_rate?;
-    #[expect(clippy::cast_precision_loss, reason = "counts are at most EXACT_MAX")]
-    let measured = passed as f64 / scored as f64;
+    #[expect(clippy::cast_precision_loss, reason = "counts are about EXACT_MAX at most")]
+    let measured = passed as f64 / counted as f64;
     (measured < wanted).then_some(Reason::PassRate { wanted, measured })
 }
 

@@ -3,7 +3,9 @@
 //! It is decided at once if it can be: there is no gate, or every verdict stands already. Otherwise the answer says
 //! `running`. `force` goes past the gate, and past a publication that is running.
 
-use super::{Row, State as Standing, Why, decide::decide, end::end_running, end::go_live, read::view, running, select};
+use super::{
+    Row, State as Standing, Why, decide::decide, end::end_running, end::go_live, read::view, running, select,
+};
 use crate::{
     app::App,
     body::{Body, present},

@@ -41,6 +41,8 @@ struct Counts {
     passed: i64,
     failed: i64,
     errored: i64,
+    /// Those of the errored that are the platform's fault.
+    infrastructure: i64,
     total: i64,
 }
 
@@ -64,6 +66,7 @@ struct Row {
     passed: Option<i64>,
     failed: Option<i64>,
     errored: Option<i64>,
+    infrastructure: Option<i64>,
     total: Option<i64>,
     failing: Option<Vec<Uuid>>,
     mean_scores: Option<Json<BTreeMap<String, f64>>>,
@@ -77,7 +80,8 @@ pub(super) async fn of(
 ) -> Result<Vec<Progress>, Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT v.eval_id, v.eval_revision, v.data_digest, v.thresholds, v.run_id, v.verdict, v.reasons,
-            r.publication_id AS of_publication, r.status, r.passed, r.failed, r.errored, r.total, r.failing, r.mean_scores
+            r.publication_id AS of_publication, r.status, r.passed, r.failed, r.errored, r.infrastructure, r.total,
+            r.failing, r.mean_scores
          FROM verdicts v JOIN gate_runs r ON r.org_id = v.org_id AND r.run_id = v.run_id
          WHERE v.org_id = $1 AND v.publication_id = $2 ORDER BY v.position",
     )
@@ -107,6 +111,7 @@ impl Row {
             passed: self.passed.unwrap_or(0),
             failed: self.failed.unwrap_or(0),
             errored: self.errored.unwrap_or(0),
+            infrastructure: self.infrastructure.unwrap_or(0),
             total: self.total.unwrap_or(0),
             failing: failing.collect(),
             mean_scores: self.mean_scores.as_ref().map(|means| means.0.clone()).unwrap_or_default(),
@@ -130,6 +135,7 @@ fn progress(publication: PublicationId, row: Row, summary: Summary) -> Progress 
             passed: summary.passed,
             failed: summary.failed,
             errored: summary.errored,
+            infrastructure: summary.infrastructure,
             total: summary.total,
         },
         mean_scores: summary.mean_scores,

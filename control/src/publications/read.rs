@@ -69,7 +69,8 @@ impl WaitQuery {
         let Some(text) = &self.wait_s else { return Ok(Duration::ZERO) };
         let whole = text.parse::<u64>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
         let problem = || Problem::new(Code::ParameterInvalid).param("wait_s");
-        let seconds = whole.ok_or_else(|| problem().message("`wait_s` must be a whole number of seconds."))?;
+        let seconds =
+            whole.ok_or_else(|| problem().message("`wait_s` must be a whole number of seconds."))?;
         Ok(Duration::from_secs(seconds.min(WAIT_MAX_S)))
     }
 }

@@ -43,14 +43,21 @@ struct Row {
     passed: Option<i64>,
     failed: Option<i64>,
     errored: Option<i64>,
+    infrastructure: Option<i64>,
     total: Option<i64>,
     mean_scores: Option<Json<BTreeMap<String, f64>>>,
 }
 
 /// The runs of a version by these criteria over these data, oldest first.
-pub(super) async fn find(db: &mut PgConnection, subject: &Subject<'_>, key: &Key) -> Result<Vec<GateRun>, Error> {
+pub(super) async fn find(
+    db: &mut PgConnection,
+    subject: &Subject<'_>,
+    key: &Key,
+) -> Result<Vec<GateRun>, Error> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT run_id, publication_id, status, passed, failed, errored, total, mean_scores FROM gate_runs
+        "SELECT run_id, publication_id, status, passed, failed, errored, infrastructure, total,
+            mean_scores
+         FROM gate_runs
          WHERE org_id = $1 AND endpoint_id = $2 AND version = $3 AND eval_id = $4 AND eval_revision = $5
             AND data_digest = $6
          ORDER BY started_at, run_id",
@@ -76,6 +83,7 @@ impl TryFrom<Row> for GateRun {
                 passed: row.passed.unwrap_or(0),
                 failed: row.failed.unwrap_or(0),
                 errored: row.errored.unwrap_or(0),
+                infrastructure: row.infrastructure.unwrap_or(0),
                 total: row.total.unwrap_or(0),
                 mean_scores: row.mean_scores.map(|scores| scores.0).unwrap_or_default(),
             })
@@ -151,20 +159,16 @@ async fn open(db: &mut PgConnection, org: OrgId, publication: PublicationId) -> 
 
 async fn copy_if_ended(db: &mut PgConnection, org: OrgId, run: RunId) -> Result<(), Error> {
     let summary = evals::summary(db, org, run).await?;
-    if is_going_on(&summary) {
-        return Ok(());
+    if summary.status.is_over() {
+        copy(db, org, run, &summary).await?;
     }
-    copy(db, org, run, &summary).await
-}
-
-const fn is_going_on(summary: &Summary) -> bool {
-    matches!(summary.status, RunStatus::Queued | RunStatus::InProgress)
+    Ok(())
 }
 
 async fn copy(db: &mut PgConnection, org: OrgId, run: RunId, summary: &Summary) -> Result<(), Error> {
     sqlx::query(
-        "UPDATE gate_runs SET ended_at = now(), status = $3, passed = $4, failed = $5, errored = $6, total = $7,
-            failing = $8, mean_scores = $9
+        "UPDATE gate_runs SET ended_at = now(), status = $3, passed = $4, failed = $5, errored = $6,
+            infrastructure = $7, total = $8, failing = $9, mean_scores = $10
          WHERE org_id = $1 AND run_id = $2 AND ended_at IS NULL",
     )
     .bind(org.uuid())
@@ -173,6 +177,7 @@ async fn copy(db: &mut PgConnection, org: OrgId, run: RunId, summary: &Summary) 
     .bind(summary.passed)
     .bind(summary.failed)
     .bind(summary.errored)
+    .bind(summary.infrastructure)
     .bind(summary.total)
     .bind(summary.failing.iter().map(|item| item.uuid()).collect::<Vec<_>>())
     .bind(Json(finite(&summary.mean_scores)))
@@ -195,7 +200,7 @@ pub(super) async fn stop(app: &App, db: &mut PgConnection, org: OrgId, run: RunI
     };
     let summary = match summary {
         Err(Error::Problem(_)) => gone(),
-        Ok(summary) if is_going_on(&summary) => gone(),
+        Ok(summary) if !summary.status.is_over() => gone(),
         summary => summary?,
     };
     copy(db, org, run, &summary).await
@@ -208,6 +213,7 @@ const fn gone() -> Summary {
         passed: 0,
         failed: 0,
         errored: 0,
+        infrastructure: 0,
         total: 0,
         failing: Vec::<OutputItemId>::new(),
         mean_scores: BTreeMap::new(),

@@ -71,7 +71,9 @@ fn settled(
     for run in known {
         let said = run.measured.as_ref().map(|measured| verdict(measured, thresholds));
         match said {
-            Some(verdict @ (Verdict::Passed | Verdict::Failed { .. })) => return Some((run.run, Some(verdict))),
+            Some(verdict @ (Verdict::Passed | Verdict::Failed { .. })) => {
+                return Some((run.run, Some(verdict)));
+            }
             said if run.publication == publication => own = Some((run.run, said)),
             _ => {}
         }
@@ -140,6 +142,7 @@ mod tests {
             passed,
             failed,
             errored,
+            infrastructure: errored,
             total: passed + failed + errored,
             mean_scores: Default::default(),
         });
@@ -157,13 +160,20 @@ mod tests {
             (vec![run(1, other, None)], None),
             (vec![run(1, other, doubt), run(2, own, None)], Some((2, None))),
             (vec![run(1, own, doubt)], Some((1, Some("inconclusive")))),
-            (vec![run(1, other, doubt), run(2, other, failed), run(3, other, passed)], Some((2, Some("failed")))),
+            (
+                vec![run(1, other, doubt), run(2, other, failed), run(3, other, passed)],
+                Some((2, Some("failed"))),
+            ),
             (vec![run(1, other, passed), run(2, own, None)], Some((1, Some("passed")))),
         ];
         for (known, expected) in table {
             let found = settled(own, &known, &thresholds);
             let found = found.map(|(run, verdict)| (run, columns(verdict.as_ref()).0));
-            assert_eq!(found, expected.map(|(number, word)| (RunId::new(1, [number; 10]), word)), "{known:?}");
+            assert_eq!(
+                found,
+                expected.map(|(number, word)| (RunId::new(1, [number; 10]), word)),
+                "{known:?}"
+            );
         }
     }
 

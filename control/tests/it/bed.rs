@@ -184,6 +184,16 @@ impl Bed {
         self.request(method.parse().unwrap(), path).header(SIGNATURE_HEADER, signature).body(body.to_vec())
     }
 
+    /// A key with these scopes; gives its secret.
+    pub async fn key(&self, org: &Org, scopes: &[&str]) -> String {
+        text(&self.make(org, "/v1/keys", json!({"name": scopes.join(" "), "scopes": scopes})).await["secret"])
+    }
+
+    /// A key that may say what a gate demands; gives its secret.
+    pub async fn gatekeeper(&self, org: &Org) -> String {
+        self.key(org, &["admin", "gate"]).await
+    }
+
     /// A published public endpoint with its publisher paying; gives its id.
     pub async fn published(&self, org: &Org, name: &str) -> String {
         let terms =

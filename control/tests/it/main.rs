@@ -12,10 +12,13 @@
 mod bed;
 mod edge;
 mod pg;
+mod play;
 
 mod bodies;
 mod clocks;
 mod credentials;
+mod gated;
+mod gates;
 mod grid;
 mod house;
 mod idempotency;

@@ -1,5 +1,6 @@
 //! Databases for tests: one template with all migrations, and a copy of it for each test.
 
+use sha2::{Digest as _, Sha256};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::OnceCell;
@@ -57,8 +58,8 @@ async fn login(db: &mut PgConnection, name: &str, options: &str) {
 
 /// The name of the template: another one for other migrations.
 fn template_name() -> String {
-    let sums = alphagate_control::store::MIGRATIONS.iter().map(|migration| &migration.checksum[..4]);
-    format!("alphagate_test_template_{}", hex::encode(sums.collect::<Vec<_>>().concat()).get(..32).unwrap())
+    let sums: Vec<&[u8]> = alphagate_control::store::MIGRATIONS.iter().map(|m| &*m.checksum).collect();
+    format!("alphagate_test_template_{}", hex::encode(&Sha256::digest(sums.concat())[..16]))
 }
 
 async fn make_template() -> String {
