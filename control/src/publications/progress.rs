@@ -1,10 +1,11 @@
 //! What became of each eval that a publication's gate demands: its run, its counts, its verdict, and the items that
 //! did not pass, each with its address.
 
+use super::runs;
 use crate::{
     body::from_word,
     error::Error,
-    evals::{self, RunStatus, Summary},
+    evals::{RunStatus, Summary},
     gates::{Reason, Thresholds},
 };
 use alphagate_contract::id::{EvalId, OrgId, OutputItemId, PublicationId, RunId};
@@ -94,7 +95,7 @@ pub(super) async fn of(
         let run = RunId::from_uuid(row.run_id);
         let summary = match row.summary()? {
             Some(copied) => copied,
-            None => evals::summary(db, org, run).await?,
+            None => runs::summary(db, org, run).await?,
         };
         evals.push(progress(publication, row, summary));
     }

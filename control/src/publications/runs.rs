@@ -12,7 +12,7 @@ use crate::{
     events::{Notice, notify},
     gates::Measured,
 };
-use alphagate_contract::id::{EvalId, OrgId, OutputItemId, PublicationId, RunId};
+use alphagate_contract::id::{EvalId, OrgId, PublicationId, RunId};
 use serde_json::Value;
 use sqlx::{PgConnection, types::Json};
 use std::collections::BTreeMap;
@@ -158,7 +158,7 @@ async fn open(db: &mut PgConnection, org: OrgId, publication: PublicationId) -> 
 }
 
 async fn copy_if_ended(db: &mut PgConnection, org: OrgId, run: RunId) -> Result<(), Error> {
-    let summary = evals::summary(db, org, run).await?;
+    let summary = summary(db, org, run).await?;
     if summary.status.is_over() {
         copy(db, org, run, &summary).await?;
     }
@@ -193,29 +193,31 @@ fn finite(means: &BTreeMap<String, f64>) -> BTreeMap<&str, f64> {
 
 /// Stops a run that nobody waits for any more. One that is not there, or has ended meanwhile, is as good as stopped.
 pub(super) async fn stop(app: &App, db: &mut PgConnection, org: OrgId, run: RunId) -> Result<(), Error> {
-    let stopped = evals::cancel_run(app, db, org, run).await;
-    let summary = match stopped {
-        Ok(()) => evals::summary(db, org, run).await,
-        Err(refused) => Err(refused),
-    };
-    let summary = match summary {
-        Err(Error::Problem(_)) => gone(),
-        Ok(summary) if !summary.status.is_over() => gone(),
-        summary => summary?,
-    };
-    copy(db, org, run, &summary).await
+    match evals::cancel_run(app, db, org, run).await {
+        Err(Error::Problem(_)) => {}
+        stopped => stopped?,
+    }
+    let summary = summary(db, org, run).await?;
+    let ended = if summary.status.is_over() { summary } else { GONE };
+    copy(db, org, run, &ended).await
+}
+
+/// What a run says of its subject; one that was deleted was canceled.
+pub(super) async fn summary(db: &mut PgConnection, org: OrgId, run: RunId) -> Result<Summary, Error> {
+    match evals::summary(db, org, run).await {
+        Err(Error::Problem(_)) => Ok(GONE),
+        summary => summary,
+    }
 }
 
 /// What is copied of a run that cannot be asked any more.
-const fn gone() -> Summary {
-    Summary {
-        status: RunStatus::Canceled,
-        passed: 0,
-        failed: 0,
-        errored: 0,
-        infrastructure: 0,
-        total: 0,
-        failing: Vec::<OutputItemId>::new(),
-        mean_scores: BTreeMap::new(),
-    }
-}
+const GONE: Summary = Summary {
+    status: RunStatus::Canceled,
+    passed: 0,
+    failed: 0,
+    errored: 0,
+    infrastructure: 0,
+    total: 0,
+    failing: Vec::new(),
+    mean_scores: BTreeMap::new(),
+};

@@ -19,17 +19,21 @@ use uuid::Uuid;
 /// Most publications, and most runs, of one round; the next round goes on.
 const ROUND_MAX: i64 = 200;
 
-/// Until `stop`; the first round at once.
+/// Until `stop`; the first round at once. A round may be cut short anywhere: it is made of transactions.
 pub(crate) async fn run(app: App, mut stop: watch::Receiver<bool>) {
+    tokio::select! {
+        () = rounds(&app) => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+async fn rounds(app: &App) {
     let mut watch = app.hub().watch(SWEEP);
-    while !*stop.borrow() {
-        if let Err(error) = round(&app).await {
+    loop {
+        if let Err(error) = round(app).await {
             tracing::warn!(%error, "publications are decided in the next round");
         }
-        tokio::select! {
-            () = watch.changed_within(app.settings().gate_poll) => {}
-            _ = stop.changed() => {}
-        }
+        watch.changed_within(app.settings().gate_poll).await;
     }
 }
 

@@ -4,10 +4,12 @@ use crate::{
     bed::{Reply, code, read, text},
     bodies::all_at_once,
     play::{Scene, demand, eval, finish, uuid},
+    process::Process,
 };
 use alphagate_contract::record::RecordValue;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_version_goes_live_by_itself_when_its_run_has_passed() {
@@ -328,6 +330,39 @@ async fn what_ended_while_nobody_ran_is_decided_by_whoever_starts_next() {
     let path = format!("{path}/{}?wait_s=30", text(&hanging["id"]));
     assert_eq!(scene.bed.get(&scene.org, &path).await.1["reason"], "deadline");
     scene.all_stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn killed_in_the_middle_of_a_decision_the_next_process_decides() {
+    let mut scene = Scene::start().await;
+    let running = scene.publish(2, Some(1)).await;
+    scene.bed.control.stop().await;
+    let (secrets, database, edge) = (&scene.bed.secrets, &scene.bed.database, &scene.bed.edge);
+    // Whoever decides has marked the version and stops before the pointer's record.
+    let mut holder = database.superuser().await;
+    let mut hold = holder.begin().await.unwrap();
+    let record = format!("v1/live/{}", scene.endpoint);
+    let lock = sqlx::query("SELECT FROM records WHERE key = $1 FOR UPDATE").bind(record);
+    assert_eq!(lock.execute(&mut *hold).await.unwrap().rows_affected(), 1);
+    let mut process = Process::start(secrets, database, edge, &[]).await;
+    finish(&scene.bed, &text(&running["evals"][0]["run"]), "completed", (10, 0, 0)).await;
+    let mut db = database.superuser().await;
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO records%'";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut db).await.unwrap() == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    process.signal("-KILL");
+    process.child.wait().await.unwrap();
+    hold.commit().await.unwrap();
+    let state: String = sqlx::query_scalar("SELECT state FROM publications WHERE id = $1")
+        .bind(uuid(&text(&running["id"])))
+        .fetch_one(&mut db)
+        .await
+        .unwrap();
+    assert_eq!(state, "running", "nothing half-made");
+    scene.bed.control = scene.bed.replica(&[]).await;
+    assert_eq!((scene.ended(&running).await["state"].clone(), scene.live().await), (json!("live"), Some(2)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

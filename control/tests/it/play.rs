@@ -1,9 +1,6 @@
 //! Plays the evals of a gate: what a run measures, without a runner.
 
-use crate::{
-    bed::{Bed, Org, text},
-    pg::{SYSTEM, connect},
-};
+use crate::bed::{Bed, Org, Reply, text};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 use std::time::Duration;
@@ -57,7 +54,7 @@ impl Scene {
         reply.1
     }
 
-    pub async fn put_gate(&self, key: &str, body: Value) -> crate::bed::Reply {
+    pub async fn put_gate(&self, key: &str, body: Value) -> Reply {
         self.bed.call("PUT", key, &format!("/v1/endpoints/{}/gate", self.endpoint), Some(&body)).await
     }
 
@@ -175,9 +172,4 @@ pub async fn finish(bed: &Bed, run: &str, status: &str, counts: Counts) {
     .unwrap();
     sqlx::query("SELECT pg_notify('alphagate_jobs', 'sweep')").execute(&mut *tx).await.unwrap();
     tx.commit().await.unwrap();
-}
-
-/// Runs a statement as the role that works across orgs.
-pub async fn system(bed: &Bed) -> sqlx::PgConnection {
-    connect(&bed.database.name, Some(SYSTEM)).await
 }
