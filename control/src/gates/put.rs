@@ -23,6 +23,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, types::Json};
 
+/// Data sources that ask a model. What brings its answers along says nothing of a version.
+const SAMPLED: [&str; 2] = ["completions", "responses"];
+
 /// The request.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,8 +82,10 @@ impl NewGate {
         }
         for (position, demand) in self.evals.iter().enumerate() {
             demand.thresholds.check(&format!("evals[{position}].thresholds"))?;
-            if !demand.data_source.is_object() {
-                return Err(Error::field(format!("evals[{position}].data_source"), "must be an object"));
+            let kind = demand.data_source.get("type").and_then(Value::as_str).unwrap_or_default();
+            if !SAMPLED.contains(&kind) {
+                let message = "must be `completions` or `responses`: a gate asks the version itself";
+                return Err(Error::field(format!("evals[{position}].data_source.type"), message));
             }
             if demand.data_source.get("model").is_some() {
                 let message = "must not be given: the version under test is the model";
@@ -139,8 +144,10 @@ async fn write_demand(
         return Err(Error::field(field("eval"), "there is no such eval in your org"));
     }
     let digest = match evals::data_digest(db, org, &demand.data_source).await {
-        // What the data lack is said of the field, not of the gate.
-        Err(Error::Problem(problem)) => return Err(Error::field(field("data_source"), problem.message)),
+        Err(Error::Problem(problem)) => {
+            let inside = problem.param.as_deref().filter(|param| param.starts_with("data_source"));
+            return Err(Error::field(field(inside.unwrap_or("data_source")), problem.message));
+        }
         digest => digest?,
     };
     sqlx::query(
@@ -188,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_gate_is_read_strictly() {
-        let good = demand(json!({"type": "jsonl"}));
+        let good = demand(json!({"type": "completions"}));
         assert_eq!(gate(json!({"evals": []})).unwrap().deadline_s, DEADLINE_DEFAULT_S);
         assert!(gate(json!({"evals": vec![good.clone(); EVALS_MAX], "deadline_s": DEADLINE_MAX_S})).is_ok());
         for bad in [
@@ -198,7 +205,8 @@ mod tests {
             json!({"evals": [], "deadline_s": DEADLINE_MAX_S + 1}),
             json!({"evals": [], "deadline": 60}),
             json!({"evals": [demand(json!([]))]}),
-            json!({"evals": [demand(json!({"model": "mine"}))]}),
+            json!({"evals": [demand(json!({"type": "jsonl"}))]}),
+            json!({"evals": [demand(json!({"type": "responses", "model": "mine"}))]}),
         ] {
             assert!(gate(bad.clone()).is_err(), "{bad}");
         }

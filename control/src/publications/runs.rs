@@ -112,7 +112,7 @@ pub(super) async fn start(
         model,
         publication: Some(subject.publication),
     };
-    let run = evals::start_run(app, db, subject.org, new).await?;
+    let run = evals::start_run(app, db, subject.org, new).await.map_err(|error| refused(key.eval, error))?;
     sqlx::query(
         "INSERT INTO gate_runs (org_id, run_id, publication_id, endpoint_id, version, eval_id, eval_revision, data_digest)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -129,6 +129,17 @@ pub(super) async fn start(
     .await?;
     copy_if_ended(db, subject.org, run).await?;
     Ok(run)
+}
+
+/// What is wrong with a run is wrong with the gate: whoever publishes did not write it.
+fn refused(eval: EvalId, error: Error) -> Error {
+    match error {
+        Error::Problem(problem) => {
+            let place = problem.param.map(|param| format!(" (`{param}`)")).unwrap_or_default();
+            Error::field("gate", format!("{eval} cannot be run on this version{place}: {}", problem.message))
+        }
+        other => other,
+    }
 }
 
 /// A run of this publication has ended. Called in the transaction that ends it; the decision is taken after its commit,

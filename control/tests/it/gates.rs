@@ -56,6 +56,7 @@ async fn what_cannot_be_demanded_is_refused_by_its_field_and_changes_nothing() {
     let foreign = crate::play::eval(&scene.bed, &other).await;
     let missing = format!("eval_{:032x}", 7);
     let ok = json!({"pass_rate": 0.5});
+    let with = |source: Value| json!({"eval": eval, "data_source": source, "thresholds": ok});
     let one = |item: Value| json!({"evals": [item]});
     let cases = [
         (one(demand(&missing, "x", ok.clone())), "evals[0].eval"),
@@ -64,7 +65,9 @@ async fn what_cannot_be_demanded_is_refused_by_its_field_and_changes_nothing() {
         (one(demand(eval, "x", json!({"pass_rate": 2}))), "evals[0].thresholds.pass_rate"),
         (one(demand(eval, "x", json!({"pass_rate": 1, "max_errors": -1}))), "evals[0].thresholds.max_errors"),
         (one(demand(eval, "x", json!({"passrate": 1}))), "evals[0].thresholds.passrate"),
-        (one(json!({"eval": eval, "data_source": [], "thresholds": ok})), "evals[0].data_source"),
+        (one(json!({"eval": eval, "data_source": [], "thresholds": ok})), "evals[0].data_source.type"),
+        (one(with(json!({"type": "jsonl"}))), "evals[0].data_source.type"),
+        (one(with(json!({"type": "responses", "model": "haiku@1"}))), "evals[0].data_source.model"),
         (one(json!({"eval": "x", "data_source": {}, "thresholds": ok})), "evals[0].eval"),
         (json!({"evals": vec![demand(eval, "x", ok.clone()); 9]}), "evals"),
         (json!({"evals": [], "deadline_s": 0}), "deadline_s"),

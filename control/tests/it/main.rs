@@ -18,6 +18,7 @@ mod bodies;
 mod clocks;
 mod credentials;
 mod gated;
+mod gated_meanwhile;
 mod gates;
 mod grid;
 mod house;
