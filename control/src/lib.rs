@@ -17,6 +17,7 @@ mod error;
 mod evals;
 mod events;
 mod files;
+mod gates;
 pub mod graders;
 mod health;
 mod housekeeping;

@@ -4,8 +4,8 @@
 //! and a route cannot be anywhere else.
 
 use crate::{
-    app::App, catalog, credentials, dispatch, endpoints, error::Error, evals, events, files, health, installs,
-    jobs, keys, orgs, publications, quotas, records, request_id, runners, usage, versions,
+    app::App, catalog, credentials, dispatch, endpoints, error::Error, evals, events, files, gates, health,
+    installs, jobs, keys, orgs, publications, quotas, records, request_id, runners, usage, versions,
 };
 use alphagate_contract::problem::Code;
 use axum::{
@@ -27,6 +27,8 @@ pub enum Caller {
     Operator,
     /// An org, with a key of scope `admin`.
     Admin,
+    /// An org, with a key of the scopes `admin` and `gate`.
+    Gatekeeper,
     /// An org, with a key of scope `evals` or `admin`; the edge passes such requests on.
     Evaluator,
     /// A host that runs jobs, with a runner token.
@@ -130,6 +132,9 @@ fn admin_of_endpoints() -> Vec<Route> {
         route(A, Method::POST, "/v1/endpoints/{id}/publications", publications::create),
         route(A, Method::GET, "/v1/endpoints/{id}/publications", publications::list),
         route(A, Method::GET, "/v1/endpoints/{id}/publications/{publication}", publications::get),
+        route(A, Method::POST, "/v1/endpoints/{id}/publications/{publication}/cancel", publications::cancel),
+        route(A, Method::GET, "/v1/endpoints/{id}/gate", gates::get),
+        route(Caller::Gatekeeper, Method::PUT, "/v1/endpoints/{id}/gate", gates::put),
     ]
 }
 

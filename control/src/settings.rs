@@ -91,6 +91,10 @@ pub struct Settings {
     /// Where large outputs and artefacts go instead: `s3://bucket/prefix`, with the usual AWS variables beside it.
     #[arg(long, env = "AG_BLOB_URL")]
     pub blob_url: Option<Url>,
+    /// How often publications are looked at when nothing wakes their loop, and so how late a deadline may be noticed,
+    /// milliseconds.
+    #[arg(long, env = "AG_GATE_POLL_MS", default_value = "1000", value_parser = milliseconds)]
+    pub gate_poll: Duration,
     /// How long running requests may take to finish at shutdown, milliseconds.
     #[arg(long, env = "AG_SHUTDOWN_GRACE_MS", default_value = "10000", value_parser = milliseconds)]
     pub shutdown_grace: Duration,

@@ -7,7 +7,7 @@ use super::{
     grade::{GradeResult, ItemEnd},
     sample::Usage,
 };
-use crate::{app::App, body::word, error::Error, events};
+use crate::{app::App, body::word, error::Error, events, keys, publications};
 use alphagate_contract::id::{OrgId, PublicationId, RunId};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -116,7 +116,7 @@ impl Delta {
             let publication = now.publication_id.map(PublicationId::from_uuid);
             end(app, db, org, run, status).await?;
             if let Some(publication) = publication {
-                publication_ended(app, db, org, publication).await?;
+                publications::run_ended(app, db, org, publication).await?;
             }
         }
         // The driver has room for more when the window is half empty; who watches the run wants to know in any case.

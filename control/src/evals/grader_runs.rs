@@ -13,7 +13,7 @@ use crate::{
     error::{Answer, Error},
     graders::{self, Code, Grader, GraderError, Place, Scope, Scored, Step, StepEnd},
     jobs::{self, Ended, NewJob, Owner, Priority, Work},
-    names,
+    keys, names,
     principal::Evaluator,
 };
 use alphagate_contract::id::{JobId, OrgId, OutputItemId, RunId};

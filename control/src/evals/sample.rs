@@ -3,6 +3,7 @@
 //! A sample with an `error` is no sample: nothing is graded, and it says whose fault that is.
 
 use super::{sampling::Sampling, source::Ask};
+use crate::graders;
 use alphagate_contract::job::{Ending, Outcome, Report};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -118,23 +119,16 @@ fn unanswered(report: Option<&Report>) -> &str {
 /// The sample of an answer.
 pub(super) fn of_answer(ask: &Ask, input: &[Value], answer: &Value) -> Value {
     let mut sample = frame(ask, input);
-    let said = Said::of(answer);
-    sample.insert(
-        "model".into(),
-        answer
-            .get("model")
-            .filter(|model| model.is_string())
-            .cloned()
-            .unwrap_or_else(|| ask.model.clone().into()),
-    );
-    sample.insert("finish_reason".into(), said.finish_reason(answer).into());
-    sample.insert("output".into(), json!([{"role": "assistant", "content": said.text}]));
-    sample.insert("output_text".into(), said.text.clone().into());
-    if let Ok(json) = serde_json::from_str::<Value>(&said.text) {
-        sample.insert("output_json".into(), json);
+    if let Value::Object(said) = graders::sample_of_response(answer) {
+        sample.extend(said);
     }
-    sample.insert("output_tools".into(), said.calls.into());
-    if let Some(refusal) = said.refusal {
+    let text = sample.get("output_text").cloned();
+    if let Some(model) = answer.get("model").filter(|model| model.is_string()) {
+        sample.insert("model".into(), model.clone());
+    }
+    sample.insert("finish_reason".into(), finish_reason(answer, sample.contains_key("output_tools")).into());
+    sample.insert("output".into(), json!([{"role": "assistant", "content": text}]));
+    if let Some(refusal) = refusal(answer) {
         sample.insert("refusal".into(), refusal.into());
     }
     sample.insert("usage".into(), json!(Usage::of(answer)));
@@ -143,9 +137,9 @@ pub(super) fn of_answer(ask: &Ask, input: &[Value], answer: &Value) -> Value {
 
 /// What a judge answered.
 pub(super) fn of_judge(model: &str, answer: &Value) -> Value {
-    let said = Said::of(answer);
-    let reason = said.finish_reason(answer);
-    json!({"model": model, "output_text": said.text, "finish_reason": reason, "usage": Usage::of(answer)})
+    let said = graders::sample_of_response(answer);
+    let reason = finish_reason(answer, said.get("output_tools").is_some());
+    json!({"model": model, "output_text": said.get("output_text"), "finish_reason": reason, "usage": Usage::of(answer)})
 }
 
 /// The sample of an item that could not be sampled.
@@ -178,50 +172,22 @@ fn shown_message(message: &Value) -> Value {
     json!({"role": message.get("role"), "content": text})
 }
 
-/// What an answer says.
-struct Said {
-    text: String,
-    refusal: Option<String>,
-    /// Calls of tools, as chat has them.
-    calls: Vec<Value>,
+/// Why an answer ended, in chat's words.
+fn finish_reason(answer: &Value, calls: bool) -> &'static str {
+    let why = answer.pointer("/incomplete_details/reason").and_then(Value::as_str);
+    match (answer.get("status").and_then(Value::as_str), why) {
+        (Some("incomplete"), Some("content_filter")) => "content_filter",
+        (Some("incomplete"), _) => "length",
+        _ if calls => "tool_calls",
+        _ => "stop",
+    }
 }
 
-impl Said {
-    fn of(answer: &Value) -> Self {
-        let mut said = Self { text: String::new(), refusal: None, calls: Vec::new() };
-        for item in answer.get("output").and_then(Value::as_array).into_iter().flatten() {
-            match item.get("type").and_then(Value::as_str) {
-                Some("message") => said.message(item),
-                Some("function_call") => said.calls.push(json!({
-                    "id": item.get("call_id"), "type": "function",
-                    "function": {"name": item.get("name"), "arguments": item.get("arguments")},
-                })),
-                _ => {}
-            }
-        }
-        said
-    }
-
-    fn message(&mut self, item: &Value) {
-        for part in item.get("content").and_then(Value::as_array).into_iter().flatten() {
-            let text = |name: &str| part.get(name).and_then(Value::as_str);
-            match text("type") {
-                Some("output_text") => self.text.push_str(text("text").unwrap_or_default()),
-                Some("refusal") => self.refusal = text("refusal").map(str::to_owned),
-                _ => {}
-            }
-        }
-    }
-
-    fn finish_reason(&self, answer: &Value) -> &'static str {
-        let why = answer.pointer("/incomplete_details/reason").and_then(Value::as_str);
-        match (answer.get("status").and_then(Value::as_str), why) {
-            (Some("incomplete"), Some("content_filter")) => "content_filter",
-            (Some("incomplete"), _) => "length",
-            _ if self.calls.is_empty() => "stop",
-            _ => "tool_calls",
-        }
-    }
+/// What the model says instead of an answer.
+fn refusal(answer: &Value) -> Option<&str> {
+    let output = answer.get("output").and_then(Value::as_array)?;
+    let mut parts = output.iter().filter_map(|item| item.get("content").and_then(Value::as_array)).flatten();
+    parts.find_map(|part| part.get("refusal").and_then(Value::as_str))
 }
 
 /// A sample as graders see it: with the answer as JSON, and in chat's form.
@@ -229,10 +195,10 @@ pub(super) fn for_graders(sample: &Value) -> Value {
     let Value::Object(mut fields) = sample.clone() else { return sample.clone() };
     let text = fields.get("output_text").and_then(Value::as_str).map(str::to_owned);
     if let Some(text) = text {
-        if !fields.contains_key("output_json")
-            && let Ok(json) = serde_json::from_str(&text)
-        {
-            fields.insert("output_json".into(), json);
+        if let Value::Object(said) = graders::sample_of_text(&text) {
+            for (name, value) in said {
+                fields.entry(name).or_insert(value);
+            }
         }
         if !fields.contains_key("choices") {
             let calls = fields

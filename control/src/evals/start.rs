@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     events,
     files::{self, Ended, Known},
-    names,
+    keys, names,
 };
 use alphagate_contract::{
     id::{EvalId, FileId, OrgId, PublicationId, RunId},

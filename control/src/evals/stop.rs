@@ -4,7 +4,7 @@
 //! have made another before it let the first go.
 
 use super::{RunStatus, count, feed};
-use crate::{app::App, error::Error, events, jobs};
+use crate::{app::App, error::Error, events, jobs, publications};
 use alphagate_contract::{
     id::{EvalId, OrgId, PublicationId, RunId},
     problem::Code,
@@ -43,7 +43,7 @@ pub(super) async fn stop_and_tell(
             .await?;
     match found.and_then(|(publication,)| publication) {
         Some(publication) => {
-            publication_ended(app, db, org, PublicationId::from_uuid(publication)).await
+            publications::run_ended(app, db, org, PublicationId::from_uuid(publication)).await
         }
         None => Ok(()),
     }

@@ -1,6 +1,6 @@
 //! Where those who wait in this process are woken.
 
-use super::Notice;
+use super::{Notice, SWEEP};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -84,6 +84,8 @@ impl Hub {
                 self.0.runs.send_replace(());
                 run.uuid()
             }
+            Notice::Publication(publication) => publication.uuid(),
+            Notice::Sweep => SWEEP,
         };
         if let Some(sender) = self.0.things().get(&thing) {
             sender.send_replace(());

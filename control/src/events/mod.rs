@@ -12,12 +12,16 @@ pub(crate) use hub::{Hub, Watch};
 pub(crate) use listen::listen;
 pub(crate) use stream::stream;
 
-use alphagate_contract::id::{JobId, RunId, RunnerId};
+use alphagate_contract::id::{JobId, PublicationId, RunId, RunnerId};
 use sqlx::PgConnection;
 use std::{fmt, str::FromStr};
+use uuid::Uuid;
 
 /// Channel of NOTIFY.
 pub(crate) const CHANNEL: &str = "alphagate_jobs";
+
+/// The thing that the loop of publications waits for; no id is nil.
+pub(crate) const SWEEP: Uuid = Uuid::nil();
 
 /// That something changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +34,10 @@ pub(crate) enum Notice {
     Runner(RunnerId),
     /// This run of an eval.
     Run(RunId),
+    /// This publication has ended.
+    Publication(PublicationId),
+    /// Some publication can be decided, or some run is to be stopped.
+    Sweep,
 }
 
 impl fmt::Display for Notice {
@@ -39,6 +47,8 @@ impl fmt::Display for Notice {
             Self::Job(job) => job.fmt(f),
             Self::Runner(runner) => runner.fmt(f),
             Self::Run(run) => run.fmt(f),
+            Self::Publication(publication) => publication.fmt(f),
+            Self::Sweep => f.write_str("sweep"),
         }
     }
 }
@@ -50,9 +60,13 @@ impl FromStr for Notice {
         if text == "work" {
             return Ok(Self::Work);
         }
+        if text == "sweep" {
+            return Ok(Self::Sweep);
+        }
         let job = text.parse().map(Self::Job).ok();
-        let runner = || text.parse().map(Self::Runner).ok();
-        job.or_else(runner).or_else(|| text.parse().map(Self::Run).ok()).ok_or(())
+        let job = job.or_else(|| text.parse().map(Self::Runner).ok());
+        let job = job.or_else(|| text.parse().map(Self::Run).ok());
+        job.or_else(|| text.parse().map(Self::Publication).ok()).ok_or(())
     }
 }
 

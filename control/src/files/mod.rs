@@ -11,9 +11,8 @@ mod read;
 mod store;
 
 pub(crate) use create::create;
-pub(crate) use cutter::BadLine;
 pub(crate) use delete::delete;
-pub(crate) use line::{Line, read as read_line};
+pub(crate) use line::read as read_line;
 pub(crate) use read::{content, get, list};
 pub(crate) use store::{Ended, Known, digest, find, forget_expired, forget_run, keep, lines};
 
