@@ -12,12 +12,16 @@ pub(crate) use hub::{Hub, Watch};
 pub(crate) use listen::listen;
 pub(crate) use stream::stream;
 
-use alphagate_contract::id::{JobId, RunnerId};
+use alphagate_contract::id::{JobId, PublicationId, RunId, RunnerId};
 use sqlx::PgConnection;
 use std::{fmt, str::FromStr};
+use uuid::Uuid;
 
 /// Channel of NOTIFY.
 pub(crate) const CHANNEL: &str = "alphagate_jobs";
+
+/// The thing that the loop of publications waits for; no id is nil.
+pub(crate) const SWEEP: Uuid = Uuid::nil();
 
 /// That something changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +32,12 @@ pub(crate) enum Notice {
     Job(JobId),
     /// There is something to say to this runner.
     Runner(RunnerId),
+    /// This run of an eval.
+    Run(RunId),
+    /// This publication has ended.
+    Publication(PublicationId),
+    /// Some publication can be decided, or some run is to be stopped.
+    Sweep,
 }
 
 impl fmt::Display for Notice {
@@ -36,6 +46,9 @@ impl fmt::Display for Notice {
             Self::Work => f.write_str("work"),
             Self::Job(job) => job.fmt(f),
             Self::Runner(runner) => runner.fmt(f),
+            Self::Run(run) => run.fmt(f),
+            Self::Publication(publication) => publication.fmt(f),
+            Self::Sweep => f.write_str("sweep"),
         }
     }
 }
@@ -47,8 +60,13 @@ impl FromStr for Notice {
         if text == "work" {
             return Ok(Self::Work);
         }
+        if text == "sweep" {
+            return Ok(Self::Sweep);
+        }
         let job = text.parse().map(Self::Job).ok();
-        job.or_else(|| text.parse().map(Self::Runner).ok()).ok_or(())
+        let job = job.or_else(|| text.parse().map(Self::Runner).ok());
+        let job = job.or_else(|| text.parse().map(Self::Run).ok());
+        job.or_else(|| text.parse().map(Self::Publication).ok()).ok_or(())
     }
 }
 
@@ -64,9 +82,12 @@ mod tests {
 
     #[test]
     fn notices_are_read_as_they_were_said() {
-        for notice in
-            [Notice::Work, Notice::Job(JobId::new(1, [1; 10])), Notice::Runner(RunnerId::new(1, [2; 10]))]
-        {
+        for notice in [
+            Notice::Work,
+            Notice::Job(JobId::new(1, [1; 10])),
+            Notice::Runner(RunnerId::new(1, [2; 10])),
+            Notice::Run(RunId::new(1, [3; 10])),
+        ] {
             assert_eq!(notice.to_string().parse(), Ok(notice));
         }
         assert!("org_0198c0de00007000800000000000000a".parse::<Notice>().is_err());

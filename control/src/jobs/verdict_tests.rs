@@ -1,7 +1,7 @@
 //! The law of outcomes, row by row; and that it always comes to an end.
 
 use super::*;
-use alphagate_contract::job::{Bytes, Used, Written};
+use alphagate_contract::job::{Used, Written};
 use proptest::prelude::*;
 
 fn report(ending: Ending) -> Report {

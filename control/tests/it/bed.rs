@@ -72,6 +72,7 @@ pub fn environment(secrets: &Secrets, database: &Database, edge_url: &str) -> Ve
         ("AG_OUTBOX_POLL_MS", "50".into()),
         ("AG_OUTBOX_BACKOFF_BASE_MS", "20".into()),
         ("AG_OUTBOX_BACKOFF_MAX_MS", "200".into()),
+        ("AG_GATE_POLL_MS", "50".into()),
         ("AG_PUSH_TIMEOUT_MS", "5000".into()),
         ("AG_PUSH_WAIT_MS", "8000".into()),
         ("AG_BODY_DEADLINE_MS", "3000".into()),
@@ -191,6 +192,16 @@ impl Bed {
             self.operator("POST", "/operator/v1/runner-tokens", Some(&json!({"name": "hosts"}))).await;
         assert_eq!(status, 201, "{answer}");
         text(&answer["secret"])
+    }
+
+    /// A key with these scopes; gives its secret.
+    pub async fn key(&self, org: &Org, scopes: &[&str]) -> String {
+        text(&self.make(org, "/v1/keys", json!({"name": scopes.join(" "), "scopes": scopes})).await["secret"])
+    }
+
+    /// A key that may say what a gate demands; gives its secret.
+    pub async fn gatekeeper(&self, org: &Org) -> String {
+        self.key(org, &["admin", "gate"]).await
     }
 
     /// A published public endpoint with its publisher paying; gives its id.

@@ -12,10 +12,14 @@
 mod bed;
 mod edge;
 mod pg;
+mod play;
 
 mod bodies;
 mod clocks;
 mod credentials;
+mod gated;
+mod gated_meanwhile;
+mod gates;
 mod grid;
 mod house;
 mod idempotency;

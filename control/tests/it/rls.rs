@@ -4,11 +4,12 @@ use crate::{
     bed::{Bed, version},
     jobs_hosts::{Host, chunk, job, passed},
     pg::{SYSTEM, TENANT, connect},
+    play::{demand, eval},
 };
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-const TENANT_TABLES: [&str; 19] = [
+const TENANT_TABLES: [&str; 23] = [
     "orgs",
     "keys",
     "records",
@@ -28,6 +29,10 @@ const TENANT_TABLES: [&str; 19] = [
     "job_queues",
     "job_settings",
     "blobs",
+    "gates",
+    "gate_evals",
+    "gate_runs",
+    "verdicts",
 ];
 
 async fn fill(bed: &Bed) -> (crate::bed::Org, crate::bed::Org) {
@@ -46,6 +51,13 @@ async fn fill(bed: &Bed) -> (crate::bed::Org, crate::bed::Org) {
     let once =
         bed.request(reqwest::Method::POST, "/v1/keys").bearer_auth(&a.admin).header("idempotency-key", "k1");
     assert_eq!(once.json(&key).send().await.unwrap().status(), 201);
+    let eval = eval(bed, &a).await;
+    let gate = json!({"evals": [demand(&eval, "haiku", json!({"pass_rate": 1}))]});
+    let keeper = bed.gatekeeper(&a).await;
+    let put = bed.call("PUT", &keeper, &format!("/v1/endpoints/{endpoint}/gate"), Some(&gate)).await;
+    assert_eq!(put.0, 200, "{}", put.1);
+    let publication = json!({"version": 2, "expected_live": 1});
+    bed.make(&a, &format!("/v1/endpoints/{endpoint}/publications"), publication).await;
     (a, b)
 }
 
@@ -128,6 +140,13 @@ async fn the_tenant_role_cannot_write_for_another_org_nor_change_what_is_immutab
         "UPDATE orgs SET suspended = false".to_owned(),
         "DELETE FROM keys".to_owned(),
         "DELETE FROM publications".to_owned(),
+        "UPDATE publications SET version = 1".to_owned(),
+        "UPDATE publications SET forced_by = NULL".to_owned(),
+        "UPDATE gate_runs SET version = 1".to_owned(),
+        "DELETE FROM gate_runs".to_owned(),
+        "UPDATE verdicts SET verdict = 'passed'".to_owned(),
+        "DELETE FROM gates".to_owned(),
+        "UPDATE gate_evals SET thresholds = '{}'".to_owned(),
         "SELECT * FROM outbox".to_owned(),
         "DELETE FROM usage_events".to_owned(),
         "SELECT * FROM catalog".to_owned(),
@@ -165,6 +184,12 @@ async fn the_system_role_reads_no_secret_and_changes_no_tenants_configuration() 
         "SELECT secret FROM credentials",
         "SELECT config FROM versions",
         "UPDATE endpoints SET live_version = NULL",
+        "UPDATE publications SET state = 'live'",
+        "DELETE FROM verdicts",
+        "SELECT thresholds FROM verdicts",
+        "SELECT passed FROM gate_runs",
+        "SELECT * FROM gates",
+        "SELECT data_source FROM gate_evals",
         "UPDATE keys SET revoked_at = NULL",
         "DELETE FROM records",
         "INSERT INTO installs SELECT * FROM installs",

@@ -50,7 +50,7 @@ fn ended(
     body: Option<&Value>,
 ) -> Result<Scored, GraderError> {
     let report = Report {
-        ending: Ending::Answered { status, request_id: None },
+        ending: Ending::Answered { status, request_id: None, retry_after_ms: None },
         limits_hit: Vec::new(),
         used: Default::default(),
         written: Default::default(),

@@ -58,7 +58,7 @@ fn cosine_asks_for_embeddings_and_takes_their_angle() {
     let answer =
         json!({"data": [{"index": 0, "embedding": [1.0, 0.0]}, {"index": 1, "embedding": [1.0, 0.1]}]});
     let report = Report {
-        ending: Ending::Answered { status: 200, request_id: None },
+        ending: Ending::Answered { status: 200, request_id: None, retry_after_ms: None },
         limits_hit: Vec::new(),
         used: Default::default(),
         written: Default::default(),
