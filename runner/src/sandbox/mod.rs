@@ -40,7 +40,9 @@ impl Class {
     #[must_use]
     pub const fn host_memory_bytes(&self) -> u64 {
         let tasks = OVERHEAD_PER_TASK_BYTES.saturating_mul(self.pids as u64);
-        self.memory_bytes.saturating_add(self.disk_bytes).saturating_add(OVERHEAD_BYTES).saturating_add(tasks)
+        // A candidate is found out by its use: until then, the grader must not be killed for it.
+        let memory_bytes = self.memory_bytes.saturating_mul(if self.grader { 2 } else { 1 });
+        memory_bytes.saturating_add(self.disk_bytes).saturating_add(OVERHEAD_BYTES).saturating_add(tasks)
     }
 }
 

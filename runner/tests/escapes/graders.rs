@@ -58,22 +58,27 @@ for pid in [os.getppid(), 1, -1] + [int(p) for p in os.listdir('/proc') if p.isd
         "R15_reads_everyones_memory",
         r#"
 import os
+# Its own pipes and the null device are no secret, wherever it opens them.
+own, null = {os.fstat(fd).st_ino for fd in range(3)}, os.stat('/dev/null').st_rdev
 for pid in [p for p in os.listdir('/proc') if p.isdigit() and int(p) != os.getpid()]:
     for what in ('mem', 'root/job/answer', 'cwd/answer', 'fd/0', 'fd/1', 'fd/2', 'fd/3', 'fd/4', 'fd/5', 'fd/6'):
-        try: open('/proc/%s/%s' % (pid, what), 'rb'); print('GOT', pid, what)
-        except OSError: pass"#,
+        try: f = open('/proc/%s/%s' % (pid, what), 'rb')
+        except OSError: continue
+        if os.fstat(f.fileno()).st_ino not in own and os.fstat(f.fileno()).st_rdev != null: print('GOT', pid, what)"#,
     ),
     (
         "R15_writes_to_guessed_descriptors",
         r#"
 import os
+own, null = {os.fstat(fd).st_ino for fd in range(3)}, os.stat('/dev/null').st_rdev
 for fd in range(3, 300):
     try: os.write(fd, b'{"attack": 1.0}'); print('GOT', fd)
     except OSError: pass
 for pid in [p for p in os.listdir('/proc') if p.isdigit() and int(p) != os.getpid()]:
     for fd in range(20):
-        try: open('/proc/%s/fd/%d' % (pid, fd), 'wb'); print('GOT', pid, fd)
-        except OSError: pass"#,
+        try: f = open('/proc/%s/fd/%d' % (pid, fd), 'wb')
+        except OSError: continue
+        if os.fstat(f.fileno()).st_ino not in own and os.fstat(f.fileno()).st_rdev != null: print('GOT', pid, fd)"#,
     ),
     (
         "R15_reads_and_writes_the_graders_files",
@@ -96,7 +101,7 @@ for path in ('/job', '/tmp', '/dev/shm', '/run/disk'):
 import json, os, socket, struct
 print([name for name in os.environ if name.startswith('AG_')])
 try:
-    s = socket.socket(socket.AF_UNIX); s.connect('/run/candidate.sock')
+    s = socket.socket(socket.AF_UNIX); s.connect('/run/ask/candidate.sock')
     s.sendall(struct.pack('<I', 2) + b'{}'); print('GOT', s.recv(4))
 except OSError: pass"#,
     ),
@@ -246,7 +251,10 @@ async fn the_score_is_the_graders_whatever_the_candidate_does() {
             }
             let score = result(&seen);
             let stands = score["attack"] == 0.0 && score["honest"] == 1.0;
-            let got = score["said"].as_str().unwrap_or("GOT").contains("GOT");
+            // An attack that does not even run shows nothing.
+            let stderr = score["stderr"].as_str().unwrap_or_default();
+            let broken = stderr.contains("NameError") || stderr.contains("SyntaxError");
+            let got = broken || score["said"].as_str().unwrap_or("GOT").contains("GOT");
             (!stands || got).then(|| format!("{name}: {score}"))
         });
     }
@@ -298,7 +306,7 @@ with os.fdopen(int(os.environ["AG_RESULT_FD"]), "w") as channel: json.dump(told,
         "node": [0, null, false, false, false, "42\n"],
         "signal": [null, 11, false, false, false, ""],
         "late": [null, 9, true, false, false, "x\n"],
-        "memory": [1, null, false, false, false, ""],
+        "memory": [null, 9, false, true, false, ""],
         "flood": [null, 9, false, false, true, "y".repeat(20)],
         "where": [0, null, false, false, false, "/run/candidate 65533"],
         "refused": ["refused", "refused", "refused"],

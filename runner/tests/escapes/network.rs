@@ -27,7 +27,7 @@ found = [port for port in map(dial, list(range(1, 1024, 7)) + list(range(30000, 
 print(found)")
     .says("[]"),
     case("R06_sockets_of_daemons", "
-for path in ('/var/run/docker.sock', '/run/docker.sock', '/run/containerd/containerd.sock', '/run/systemd/private', '/run/dbus/system_bus_socket', '/run/candidate.sock'):
+for path in ('/var/run/docker.sock', '/run/docker.sock', '/run/containerd/containerd.sock', '/run/systemd/private', '/run/dbus/system_bus_socket', '/run/ask/candidate.sock'):
     tried(path, socket.socket(socket.AF_UNIX).connect, path)"),
     case("R06_abstract_sockets_of_the_host", "
 for name in ('/containerd-shim', 'docker', '/org/kernel/linux/storage/multipathd'):

@@ -8,10 +8,11 @@ use rustix::{
     process::{Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus},
 };
 use std::{
+    ffi::CStr,
     io,
     os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
     os::unix::process::CommandExt as _,
-    process::{Command, Stdio},
+    process::Command,
 };
 
 /// Open files of one process. Programs that read `RLIMIT_NOFILE` and close everything stay quick.
@@ -68,7 +69,7 @@ pub struct Launch {
     /// Its whole environment.
     pub env: Vec<(String, String)>,
     /// Where it starts.
-    pub folder: &'static str,
+    pub folder: &'static CStr,
     /// Its user and group.
     pub user: u32,
     /// Its bounds; none if they are applied later.
@@ -97,12 +98,15 @@ impl Launch {
         let missing = || io::Error::from(io::ErrorKind::InvalidInput);
         let (program, arguments) = self.argv.split_first().ok_or_else(missing)?;
         let mut command = Command::new(program);
-        command.args(arguments).env_clear().envs(self.env).current_dir(self.folder);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(arguments).env_clear().envs(self.env);
+        // Made as the user, the pipes are its own: it can open `/dev/stdout` by that name.
+        let pipes = user::as_user(self.user, standard_pipes)??;
+        let [(stdin_reader, stdin), (stdout, stdout_writer), (stderr, stderr_writer)] = pipes;
+        command.stdin(stdin_reader).stdout(stdout_writer).stderr(stderr_writer);
         let handed: Vec<OwnedFd> = self.handed.into_iter().map(out_of_the_way).collect::<io::Result<_>>()?;
         let moves: Vec<(i32, i32)> = handed.iter().map(|fd| fd.as_raw_fd()).zip(FIRST_HANDED_FD..).collect();
         let limits = self.bounds.map(Bounds::rlimits).unwrap_or_default();
-        let (id, mask) = (self.user, if self.private { 0o077 } else { 0o022 });
+        let (id, mask, folder) = (self.user, if self.private { 0o077 } else { 0o022 }, self.folder);
         command.process_group(0);
         syscalls::before_exec(&mut command, move || {
             rustix::process::umask(Mode::from(mask));
@@ -112,14 +116,14 @@ impl Launch {
             for (resource, limit) in &limits {
                 rustix::process::setrlimit(*resource, *limit)?;
             }
-            user::become_user(id)
+            user::become_user(id)?;
+            // As the user: a private folder is closed to guest root, which has no rights over files.
+            Ok(rustix::process::chdir(folder)?)
         });
         let child = command.spawn()?;
         let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(gone)?;
-        let stdin = unblock(child.stdin.ok_or_else(gone)?.into())?;
-        let stdout = unblock(child.stdout.ok_or_else(gone)?.into())?;
-        let stderr = unblock(child.stderr.ok_or_else(gone)?.into())?;
+        let (stdin, stdout, stderr) = (unblock(stdin)?, unblock(stdout)?, unblock(stderr)?);
         let stdin = Feed { fd: Some(stdin), bytes: Vec::new(), at: 0 };
         Ok(Process { pid, stdin, streams: [Some(stdout), Some(stderr)], status: None })
     }
@@ -156,6 +160,12 @@ fn out_of_the_way(fd: OwnedFd) -> io::Result<OwnedFd> {
 fn unblock(fd: OwnedFd) -> io::Result<OwnedFd> {
     fcntl_setfl(&fd, fcntl_getfl(&fd)? | OFlags::NONBLOCK)?;
     Ok(fd)
+}
+
+/// Three pipes, each the reading end first.
+fn standard_pipes() -> io::Result<[(OwnedFd, OwnedFd); 3]> {
+    let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
+    Ok([pipe()?, pipe()?, pipe()?])
 }
 
 /// A pipe of which the agent has the reading end, without blocking.

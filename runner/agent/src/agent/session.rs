@@ -160,7 +160,7 @@ impl Session {
         let launch = Launch {
             argv,
             env: environment(spec, FIRST_HANDED_FD),
-            folder: JOB_FOLDER,
+            folder: c"/job",
             user: JOB_UID,
             bounds: Some(bounds),
             private: spec.grader,
