@@ -4,11 +4,13 @@
 //! operator's flag, and says so in every result.
 
 use crate::{
+    doctor,
     executor::Executor,
     pool::{Pool, PoolSettings},
     pump::OutputSink,
     sandbox::{
         BootError, Engine,
+        docker::{Docker, DockerSettings},
         runsc::{Runsc, RunscConfig},
     },
     settings::{EngineName, HostSettings},
@@ -82,8 +84,36 @@ fn runsc(settings: &HostSettings) -> Result<Arc<dyn Engine>, BootError> {
     Ok(Arc::new(Runsc::new(config)?))
 }
 
-async fn docker(_settings: &HostSettings) -> Result<Arc<dyn Engine>, BootError> {
-    Err(BootError::IsolationUnavailable("this build has no engine `docker`".to_owned()))
+async fn docker(settings: &HostSettings) -> Result<Arc<dyn Engine>, BootError> {
+    let found = DockerSettings {
+        socket: settings.docker_socket.clone(),
+        runtime: settings.docker_runtime.clone(),
+        allow_weak: settings.allow_weak_isolation,
+        instance: instance(settings),
+        cpus: settings.sandbox_cpus,
+        agent: agent(settings)?,
+        images: settings.images(),
+    };
+    Ok(Arc::new(Docker::connect(found).await?))
+}
+
+/// What marks this runner's containers: the same after a restart, another for every runner's folder.
+fn instance(settings: &HostSettings) -> String {
+    let folder =
+        std::path::absolute(&settings.runner_state).unwrap_or_else(|_| settings.runner_state.clone());
+    folder.to_string_lossy().into_owned()
+}
+
+/// What `doctor` examines.
+pub async fn patient(settings: &HostSettings) -> doctor::Host {
+    let is_runsc = settings.engine == EngineName::Runsc;
+    doctor::Host {
+        engine: engine(settings).await.map_err(|error| error.to_string()),
+        runsc: is_runsc.then(|| program(&settings.runsc).unwrap_or_else(|_| settings.runsc.clone())),
+        agent: agent(settings)
+            .unwrap_or_else(|_| settings.agent.clone().unwrap_or_else(|| AGENT_NAME.into())),
+        images: settings.images(),
+    }
 }
 
 /// A program by its path, or by its name in PATH.

@@ -1,7 +1,7 @@
 //! `alphagate-runner`: serve, doctor, self-test. Logs are JSON lines on stderr.
 
 use alphagate_runner::{
-    host,
+    doctor, host,
     lease::TokenRefused,
     sandbox::BootError,
     serve,
@@ -31,6 +31,14 @@ struct Cli {
 enum Command {
     /// Take jobs until told to leave: SIGTERM finishes what is held, a second one ends it at once.
     Serve(Box<Settings>),
+    /// Say what this host can isolate, and what is missing; status 69 if it cannot run jobs.
+    Doctor {
+        /// For programs: JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        host: Box<HostSettings>,
+    },
     /// Boot one sandbox, throw it away, and print what isolated it.
     SelfTest(Box<HostSettings>),
 }
@@ -47,20 +55,27 @@ async fn main() -> ExitCode {
         .with_env_filter(filter)
         .init();
     match run(cli.command).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => failed(&error),
     }
 }
 
-async fn run(command: Command) -> anyhow::Result<()> {
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve(settings) => serve::run(*settings).await,
+        Command::Serve(settings) => serve::run(*settings).await?,
+        Command::Doctor { json, host } => return examine(json, &host).await,
         Command::SelfTest(settings) => {
             let host = host::prepare(&settings).await?;
             println!("{}", serde_json::to_string_pretty(&host.isolation)?);
-            Ok(())
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn examine(json: bool, settings: &HostSettings) -> anyhow::Result<ExitCode> {
+    let found = doctor::examine(host::patient(settings).await).await;
+    println!("{}", if json { serde_json::to_string_pretty(&found)? } else { found.to_string() });
+    Ok(if found.is_fit { ExitCode::SUCCESS } else { EXIT_UNAVAILABLE.into() })
 }
 
 /// Says why, and gives the exit status for it.

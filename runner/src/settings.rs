@@ -86,7 +86,7 @@ pub struct HostSettings {
     /// The name under which Docker knows gVisor.
     #[arg(long, env = "AG_DOCKER_RUNTIME", default_value = "runsc")]
     pub docker_runtime: String,
-    /// Run user code with isolation that is weaker than gVisor's, where there is nothing better. Every result says so.
+    /// Take an engine that isolates less than gVisor (docker with its runtime `runc`). Every result says so.
     #[arg(long, env = "AG_ALLOW_WEAK_ISOLATION", value_parser = FalseyValueParser::new())]
     pub allow_weak_isolation: bool,
 }

@@ -64,7 +64,7 @@ fn has_renewed(model: &Model) -> bool {
 #[tokio::test]
 async fn a_signal_drains_it_and_its_log_has_neither_token_nor_key() {
     let stand = Stand::new().await;
-    stand.ask(&silent_edge().await, json!({"model": "greeter", "input": "hello"}));
+    stand.ask(&silent_edge().await, json!({"model": "greeter", "input": "hello"}), 2_000);
     let child = serve(&stand);
     stand.until("renewal", has_renewed).await;
     signal(&child, Signal::TERM);
@@ -84,7 +84,7 @@ async fn a_signal_drains_it_and_its_log_has_neither_token_nor_key() {
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once_and_gives_its_jobs_back() {
     let stand = Stand::new().await;
-    stand.ask(&silent_edge().await, json!({}));
+    stand.ask(&silent_edge().await, json!({}), 60_000);
     let child = serve(&stand);
     stand.until("renewal", has_renewed).await;
     signal(&child, Signal::TERM);
@@ -104,7 +104,7 @@ async fn a_runner_that_was_frozen_goes_on() {
     let first = stand.control.model.lock().unwrap().known_as("host").unwrap();
     stand.control.change(|model| model.forget(first));
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let job = stand.ask(&format!("http://{closed}"), json!({}));
+    let job = stand.ask(&format!("http://{closed}"), json!({}), 60_000);
     signal(&child, Signal::CONT);
     let parked = State::Ended(Fate::Ended(Outcome::Infrastructure));
     stand.until("end of the job", |model| model.jobs[&job].state == parked).await;
@@ -136,7 +136,7 @@ async fn a_wrong_token_has_a_status_of_its_own() {
 
 #[tokio::test]
 async fn help_names_every_setting_and_shows_no_token() {
-    for command in ["serve", "self-test"] {
+    for command in ["serve", "doctor", "self-test"] {
         let output = end(program(&[command, "--help"]).env("AG_RUNNER_TOKEN", TOKEN).spawn().unwrap()).await;
         let help = text(&output.stdout);
         assert!(

@@ -10,6 +10,9 @@ use tokio::{
     net::TcpListener,
 };
 
+/// What nothing here takes.
+const WALL_MS: u64 = 60_000;
+
 /// An edge that gives every caller this answer; its URL, and what it was asked.
 async fn edge(head: &str, body: Vec<u8>) -> (String, Arc<Mutex<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -31,7 +34,7 @@ async fn edge(head: &str, body: Vec<u8>) -> (String, Arc<Mutex<String>>) {
 
 async fn asked(edge_url: &str) -> Report {
     let stand = Stand::new().await;
-    stand.ask(edge_url, json!({"model": "greeter", "input": "hello"}));
+    stand.ask(edge_url, json!({"model": "greeter", "input": "hello"}), WALL_MS);
     let _runner = stand.start();
     stand.until("report", |model| !model.ledger.reports.is_empty()).await;
     let model = stand.control.model.lock().unwrap();

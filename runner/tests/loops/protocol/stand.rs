@@ -30,7 +30,7 @@ use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
 /// Leases are long enough for a busy machine.
 pub const TIMES: Times = Times { lease_ms: 5_000, renew_ms: 200, poll_ms: 400, backoff_ms: 10 };
 /// What nothing may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub struct Stand {
     pub control: Control,
@@ -81,8 +81,8 @@ impl Stand {
         self.control.change(|model| model.enqueue(script.work()))
     }
 
-    pub fn ask(&self, edge_url: &str, body: Value) -> alphagate_contract::id::JobId {
-        let spec = SampleSpec { path: "/v1/responses".to_owned(), body, wall_ms: 5_000 };
+    pub fn ask(&self, edge_url: &str, body: Value, wall_ms: u64) -> alphagate_contract::id::JobId {
+        let spec = SampleSpec { path: "/v1/responses".to_owned(), body, wall_ms };
         let key = Secret::new("ag_test_of_a_run".to_owned());
         self.control.change(|model| {
             model.edge_url = edge_url.to_owned();
