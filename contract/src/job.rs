@@ -171,6 +171,9 @@ pub enum Ending {
         /// The edge's `x-request-id`, by which it is billed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request_id: Option<String>,
+        /// The edge's `retry-after`, milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
     },
     /// The edge did not answer a sample.
     Unanswered {

@@ -8,6 +8,8 @@ mod body;
 mod catalog;
 mod change;
 mod credentials;
+#[doc(hidden)]
+pub mod doors;
 mod endpoints;
 mod error;
 mod health;

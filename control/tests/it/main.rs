@@ -30,4 +30,5 @@ mod process;
 mod publications;
 mod quotas;
 mod rls;
+mod run_keys;
 mod usage;

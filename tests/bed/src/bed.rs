@@ -161,6 +161,11 @@ impl Bed {
         Ok(())
     }
 
+    /// The process id of control.
+    pub async fn control_pid(&self) -> Result<i32> {
+        self.control.lock().await.as_ref().map(Process::pid).context("control does not run")
+    }
+
     /// Asks control to end, and waits until it has.
     pub async fn stop_control(&self) {
         if let Some(control) = self.control.lock().await.take() {
@@ -255,7 +260,12 @@ impl Bed {
 
     /// Crashes the bed's own Postgres and starts it again. Needs [`crate::Postgres::Own`].
     pub async fn restart_postgres_immediate(&self) -> Result<()> {
-        self.store.restart_immediate().await
+        self.store.restart_immediate(Duration::ZERO).await
+    }
+
+    /// As [`Self::restart_postgres_immediate`], but it stays away for so long.
+    pub async fn postgres_away(&self, away: Duration) -> Result<()> {
+        self.store.restart_immediate(away).await
     }
 
     /// Ends everything in order, and removes what is temporary.

@@ -118,6 +118,11 @@ impl Process {
         }
     }
 
+    /// Its process id, which is its group's too.
+    pub(crate) fn pid(&self) -> i32 {
+        self.group.pid.as_raw_nonzero().get()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         self.group.signal(signal);
     }

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
@@ -67,9 +68,9 @@ impl Store {
         }
     }
 
-    pub(crate) async fn restart_immediate(&self) -> Result<()> {
+    pub(crate) async fn restart_immediate(&self, away: Duration) -> Result<()> {
         match self {
-            Self::Own { server, .. } => server.restart_immediate().await,
+            Self::Own { server, .. } => server.restart_immediate(away).await,
             Self::Foreign(_) | Self::Kept(_) => {
                 bail!("this bed uses a foreign Postgres: start it with Postgres::Own")
             }

@@ -61,12 +61,13 @@ impl Server {
         format!("postgres://{OWNER}:{}@127.0.0.1:{}/postgres", self.cluster.password, self.lease.port)
     }
 
-    /// Crashes and starts it again: clients lose their connections, transactions under way are gone.
-    pub async fn restart_immediate(&self) -> Result<()> {
+    /// Crashes, stays away for so long, and comes back: clients lose their connections, transactions under way are gone.
+    pub async fn restart_immediate(&self, away: Duration) -> Result<()> {
         let mut process = self.process.lock().await;
         if let Some(running) = process.take() {
             running.stop(Signal::QUIT, STOP_MAX).await;
         }
+        tokio::time::sleep(away).await;
         *process = Some(self.launch().await?);
         Ok(())
     }

@@ -24,7 +24,7 @@ async fn a_server_starts_in_seconds_and_keeps_what_was_committed_before_a_crash(
     database.create().await.expect("a database");
     let mut connection = PgConnection::connect(&database.owner_url()).await.expect("connect");
     connection.execute("CREATE TABLE kept (n int); INSERT INTO kept VALUES (7)").await.expect("insert");
-    server.restart_immediate().await.expect("restart");
+    server.restart_immediate(std::time::Duration::ZERO).await.expect("restart");
     assert!(connection.execute("SELECT 1").await.is_err(), "the crash cut the connection");
     let mut connection = PgConnection::connect(&database.owner_url()).await.expect("connect");
     let kept: i32 = sqlx::query_scalar("SELECT n FROM kept").fetch_one(&mut connection).await.expect("n");

@@ -71,7 +71,7 @@ impl Call<'_> {
 
     /// The answer that the knobs want.
     pub(super) fn answer(&self, knobs: &Knobs, body_bytes: usize) -> Answer {
-        let pieces = text::pieces(self.input_text(), knobs.text.as_deref(), knobs.words);
+        let pieces = text::pieces(self.input_text(), knobs.text_for(self.input_text()), knobs.words);
         let terminal = knobs.terminal.unwrap_or_default();
         let item_id = id("msg_");
         let empty = self.response(&id("resp_"), knobs);

@@ -56,6 +56,8 @@ pub struct Knobs {
     pub invalid_json: Option<bool>,
     /// The text of the answer, split at word boundaries into deltas.
     pub text: Option<String>,
+    /// Texts for inputs that contain something; the first that fits is taken, `text` if none does.
+    pub answers: Option<Vec<Scripted>>,
     /// The number of words, and so of deltas, when `text` is not given.
     pub words: Option<u32>,
     /// How the answer ends.
@@ -64,6 +66,16 @@ pub struct Knobs {
     pub usage: Option<Tokens>,
     /// Whether the response object repeats the request's instructions, as OpenAI's does. On unless `false`.
     pub echo_instructions: Option<bool>,
+}
+
+/// An answer to inputs that contain something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scripted {
+    /// What the input contains, as it stands in the request's JSON.
+    pub when: String,
+    /// The text of the answer.
+    pub text: String,
 }
 
 /// How a connection is ended before any byte of an answer.
@@ -128,6 +140,12 @@ impl Knobs {
         }
     }
 
+    /// The text that is wanted for this input, if any is.
+    pub(super) fn text_for(&self, input: &str) -> Option<&str> {
+        let scripted = self.answers.iter().flatten().find(|answer| input.contains(&answer.when));
+        scripted.map(|answer| answer.text.as_str()).or(self.text.as_deref())
+    }
+
     pub(super) fn on(knob: Option<bool>) -> bool {
         knob.unwrap_or(false)
     }
@@ -135,7 +153,7 @@ impl Knobs {
 
 #[cfg(test)]
 mod tests {
-    use super::{Eol, Knobs};
+    use super::{Eol, Knobs, Scripted};
 
     #[test]
     fn a_call_says_more_than_its_model_and_a_model_more_than_the_provider() {
@@ -143,6 +161,13 @@ mod tests {
         let call = Knobs { words: Some(7), gzip: Some(true), ..Knobs::default() };
         let both = call.over(&base);
         assert_eq!((both.words, both.eol, both.gzip), (Some(7), Some(Eol::Cr), Some(true)));
+    }
+
+    #[test]
+    fn a_scripted_answer_comes_before_the_text_of_all() {
+        let answers = vec![Scripted { when: "[7]".into(), text: "seven".into() }];
+        let knobs = Knobs { answers: Some(answers), text: Some("other".into()), ..Knobs::default() };
+        assert_eq!((knobs.text_for("task [7]"), knobs.text_for("task [77]")), (Some("seven"), Some("other")));
     }
 
     #[test]

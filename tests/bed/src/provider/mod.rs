@@ -28,7 +28,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::ports::Lease;
 use crate::{limits, runtime};
 
-pub use knobs::{Eol, Knobs, Refusal, Terminal, Tokens};
+pub use knobs::{Eol, Knobs, Refusal, Scripted, Terminal, Tokens};
 pub use ledger::{Calls, Counts, Outcome, Seen};
 pub use png::png;
 
