@@ -23,6 +23,8 @@ pub struct Facts {
     pub stopped: bool,
     /// Whether we ended it because its time, and the agent's time to end it, had run out.
     pub overdue: bool,
+    /// Whether we told the agent to end it because its processor time had run out.
+    pub overspent: bool,
     /// Whether more output came than the agent lets through.
     pub overflowed: bool,
     /// What went wrong with the agent's frames.
@@ -38,6 +40,7 @@ impl Facts {
             None if self.stopped => Ending::Stopped,
             None if self.overflowed => Ending::Limited { limit: LimitKind::Output },
             None if self.post_mortem.oom_killed => Ending::Limited { limit: LimitKind::Memory },
+            None if self.overspent => Ending::Limited { limit: LimitKind::Cpu },
             None if self.overdue && self.started => Ending::Limited { limit: LimitKind::Wall },
             None => Ending::Died { started: self.started, host_healthy: true, message: self.message() },
         }
@@ -105,7 +108,7 @@ mod tests {
 
     #[test]
     fn every_combination_of_what_is_known_has_one_ending() {
-        use LimitKind::{Disk, Memory, Output, Pids, Wall};
+        use LimitKind::{Cpu, Disk, Memory, Output, Pids, Wall};
         let base = Facts { started: true, ..Facts::default() };
         let exit = PostMortem { exit: Some(2), panic_log: "panic: x\n".to_owned(), ..PostMortem::default() };
         let limited = |limit| Ending::Limited { limit };
@@ -171,6 +174,12 @@ mod tests {
                 &[],
             ),
             ("the agent could not end it", Facts { overdue: true, ..base.clone() }, limited(Wall), &[Wall]),
+            (
+                "the agent could not end it when its processor time had run out",
+                Facts { overspent: true, overdue: true, ..base.clone() },
+                limited(Cpu),
+                &[Cpu],
+            ),
             (
                 "more output than the agent may let through",
                 Facts { overflowed: true, ..base.clone() },
