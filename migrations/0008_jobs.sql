@@ -36,6 +36,8 @@ CREATE TABLE runners (
     drain boolean NOT NULL DEFAULT false,
     -- When it said goodbye.
     gone_at timestamptz,
+    -- Attempts that it brought to an end.
+    finished bigint NOT NULL DEFAULT 0,
     CONSTRAINT runners_pkey PRIMARY KEY (id),
     CONSTRAINT runners_token_fk FOREIGN KEY (token_id) REFERENCES runner_tokens (id),
     CONSTRAINT runners_name_length CHECK (char_length(name) BETWEEN 1 AND 200),
@@ -45,7 +47,7 @@ CREATE INDEX runners_by_token ON runners (token_id);
 CREATE INDEX runners_alive ON runners (seen_at) WHERE gone_at IS NULL;
 ALTER TABLE runners ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY runners_operator ON runners TO alphagate_system USING (true) WITH CHECK (true);
-GRANT SELECT, INSERT, UPDATE (seen_at, drain, gone_at), DELETE ON runners TO alphagate_system;
+GRANT SELECT, INSERT, UPDATE (seen_at, drain, gone_at, finished), DELETE ON runners TO alphagate_system;
 
 CREATE TABLE jobs (
     org_id uuid NOT NULL,
@@ -54,6 +56,8 @@ CREATE TABLE jobs (
     name text,
     language text,
     image text,
+    entry text,
+    limits json,
     labels text[] NOT NULL,
     priority text NOT NULL,
     -- What to do. json, not jsonb: it reaches the runner to the letter.
@@ -80,7 +84,10 @@ CREATE TABLE jobs (
     attempts integer NOT NULL DEFAULT 0,
     attempt_id uuid,
     runner_id uuid,
+    -- The token of that runner: what registers again with it goes on with its attempts.
+    token_id uuid,
     claimed_at timestamptz,
+    -- A queued job has one if its attempt's lease ran out and nobody has taken over.
     lease_until timestamptz,
     -- Whether the runner has shown that the claim reached it.
     acknowledged boolean NOT NULL DEFAULT false,
@@ -95,11 +102,12 @@ CREATE TABLE jobs (
     truncated boolean NOT NULL DEFAULT false,
     stdout_blob uuid,
     stderr_blob uuid,
-    -- The first bytes of standard output, else of standard error.
-    preview bytea,
+    stdout_preview bytea NOT NULL DEFAULT '',
+    stderr_preview bytea NOT NULL DEFAULT '',
     outcome text,
-    -- The last attempt's report, without its artefacts.
+    -- The last attempt's report, without its result and its artefacts.
     report json,
+    result bytea,
     ended_at timestamptz,
     CONSTRAINT jobs_pkey PRIMARY KEY (org_id, id),
     CONSTRAINT jobs_org_fk FOREIGN KEY (org_id) REFERENCES orgs (id),
@@ -133,13 +141,12 @@ CREATE POLICY jobs_dispatch ON jobs TO alphagate_system USING (true) WITH CHECK 
 GRANT SELECT, INSERT, DELETE,
     UPDATE (state, due_at, effective_at, retried, losses, refusals, crashes, attempts, attempt_id, runner_id, claimed_at,
         lease_until, acknowledged, charged_ms, started_at, cancel_asked_at, next_chunk, stdout_bytes, stderr_bytes, truncated,
-        stdout_blob, stderr_blob, preview, outcome, report, ended_at)
+        stdout_blob, stderr_blob, stdout_preview, stderr_preview, outcome, report, result, ended_at)
     ON jobs TO alphagate_tenant;
 GRANT SELECT (org_id, id, kind, image, labels, priority, state, created_at, due_at, effective_at, losses, attempts, attempt_id,
-        runner_id, claimed_at, lease_until, acknowledged, charged_ms, started_at, cancel_asked_at, stdout_blob, stderr_blob,
-        ended_at),
-    UPDATE (state, losses, attempts, attempt_id, runner_id, claimed_at, lease_until, acknowledged, charged_ms, started_at,
-        next_chunk, stdout_bytes, stderr_bytes, truncated, preview)
+        runner_id, token_id, claimed_at, lease_until, acknowledged, charged_ms, started_at, cancel_asked_at, ended_at),
+    UPDATE (state, losses, attempts, attempt_id, runner_id, token_id, claimed_at, lease_until, acknowledged, charged_ms,
+        started_at, next_chunk, stdout_bytes, stderr_bytes, truncated, stdout_preview, stderr_preview)
     ON jobs TO alphagate_system;
 
 CREATE TABLE job_attempts (
@@ -162,7 +169,7 @@ CREATE POLICY job_attempts_own ON job_attempts TO alphagate_tenant
     USING (org_id = (SELECT app_org())) WITH CHECK (org_id = (SELECT app_org()));
 CREATE POLICY job_attempts_dispatch ON job_attempts TO alphagate_system USING (true) WITH CHECK (true);
 GRANT SELECT, UPDATE (started_at, ended_at, ending), DELETE ON job_attempts TO alphagate_tenant;
-GRANT SELECT (org_id, id, job_id, number), INSERT, DELETE ON job_attempts TO alphagate_system;
+GRANT SELECT (org_id, id, job_id, number), INSERT, UPDATE (ended_at), DELETE ON job_attempts TO alphagate_system;
 
 -- Output as it came, until the job has ended; then only what is small.
 CREATE TABLE job_output (

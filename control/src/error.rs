@@ -105,6 +105,7 @@ const CONSTRAINTS: &[(&str, Code, &str, &str)] = &[
         "file",
         "The file is read by the gate of an endpoint. Take it out of the gate first.",
     ),
+    ("jobs_run_at_near", Code::Unprocessable, "run_at", "must lie within the next ten years"),
     ("keys_expiry_after_creation", Code::Unprocessable, "expires_at", "must lie in the future"),
     (
         "endpoints_paid_is_limited",

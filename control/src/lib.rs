@@ -4,10 +4,12 @@
 //! read another feature's tables: it calls that feature. Every answer to a change says whether the edge has accepted it.
 
 pub mod app;
+mod blobs;
 mod body;
 mod catalog;
 mod change;
 mod credentials;
+mod dispatch;
 mod endpoints;
 mod error;
 mod evals;
@@ -34,6 +36,7 @@ mod quotas;
 mod records;
 mod request_id;
 pub mod routes;
+mod runners;
 pub mod serve;
 pub mod settings;
 pub mod store;

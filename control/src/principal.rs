@@ -57,7 +57,7 @@ pub(crate) struct Evaluator {
 pub(crate) struct Edge(pub(crate) Vec<u8>);
 
 /// The token of exactly one `Authorization: Bearer …`.
-fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Err(Code::KeyMissing.into()) };
     let (scheme, token) =

@@ -4,8 +4,8 @@
 //! and a route cannot be anywhere else.
 
 use crate::{
-    app::App, catalog, credentials, endpoints, error::Error, gates, health, installs, keys, orgs,
-    publications, quotas, records, request_id, usage, versions,
+    app::App, catalog, credentials, dispatch, endpoints, error::Error, events, gates, health, installs, jobs,
+    keys, orgs, publications, quotas, records, request_id, runners, usage, versions,
 };
 use alphagate_contract::problem::Code;
 use axum::{
@@ -59,7 +59,17 @@ where
 /// The table.
 #[must_use]
 pub fn all() -> Vec<Route> {
-    [anyone(), operator(), admin(), admin_of_endpoints(), edge()].into_iter().flatten().collect()
+    let tables = [
+        anyone(),
+        operator(),
+        operator_of_jobs(),
+        admin(),
+        admin_of_endpoints(),
+        evaluator_of_jobs(),
+        runner(),
+        edge(),
+    ];
+    tables.into_iter().flatten().collect()
 }
 
 fn anyone() -> Vec<Route> {
@@ -123,6 +133,49 @@ fn admin_of_endpoints() -> Vec<Route> {
         route(A, Method::POST, "/v1/endpoints/{id}/publications/{publication}/cancel", publications::cancel),
         route(A, Method::GET, "/v1/endpoints/{id}/gate", gates::get),
         route(Caller::Gatekeeper, Method::PUT, "/v1/endpoints/{id}/gate", gates::put),
+    ]
+}
+
+fn operator_of_jobs() -> Vec<Route> {
+    use Caller::Operator as O;
+    vec![
+        route(O, Method::POST, "/operator/v1/runner-tokens", runners::create_token),
+        route(O, Method::GET, "/operator/v1/runner-tokens", runners::list_tokens),
+        route(O, Method::DELETE, "/operator/v1/runner-tokens/{id}", runners::revoke_token),
+        route(O, Method::GET, "/operator/v1/runners", runners::list),
+        route(O, Method::POST, "/operator/v1/runners/{id}/drain", runners::drain),
+        route(O, Method::GET, "/operator/v1/queue", jobs::queue_of_all),
+        route(O, Method::GET, "/operator/v1/orgs/{id}/queue", jobs::queue_settings),
+        route(O, Method::PUT, "/operator/v1/orgs/{id}/queue", jobs::set_queue_settings),
+    ]
+}
+
+fn evaluator_of_jobs() -> Vec<Route> {
+    use Caller::Evaluator as V;
+    vec![
+        route(V, Method::POST, "/v1/jobs", jobs::create),
+        route(V, Method::GET, "/v1/jobs", jobs::list),
+        route(V, Method::GET, "/v1/jobs/{id}", jobs::get),
+        route(V, Method::DELETE, "/v1/jobs/{id}", jobs::delete),
+        route(V, Method::POST, "/v1/jobs/{id}/cancel", jobs::cancel),
+        route(V, Method::POST, "/v1/jobs/{id}/retry", jobs::retry),
+        route(V, Method::GET, "/v1/jobs/{id}/output", jobs::download),
+        route(V, Method::GET, "/v1/jobs/{id}/artefacts/{*path}", jobs::artefact),
+        route(V, Method::GET, "/v1/jobs/{id}/events", events::stream),
+        route(V, Method::GET, "/v1/queue", jobs::queue),
+    ]
+}
+
+fn runner() -> Vec<Route> {
+    use Caller::Runner as R;
+    vec![
+        route(R, Method::POST, "/runner/v1/runners", runners::register),
+        route(R, Method::DELETE, "/runner/v1/runners/{runner}", runners::goodbye),
+        route(R, Method::POST, "/runner/v1/runners/{runner}/claim", dispatch::claim),
+        route(R, Method::POST, "/runner/v1/runners/{runner}/renew", dispatch::renew),
+        route(R, Method::POST, "/runner/v1/runners/{runner}/commands", dispatch::commands),
+        route(R, Method::POST, "/runner/v1/runners/{runner}/output", dispatch::output),
+        route(R, Method::POST, "/runner/v1/runners/{runner}/finish", dispatch::finish),
     ]
 }
 

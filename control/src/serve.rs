@@ -4,7 +4,7 @@
 //! hand. Whatever is left is in the database.
 
 use crate::{
-    app::App, events, housekeeping, outbox, outbox::Inbox, platform::Host, publications, routes,
+    app::App, events, housekeeping, jobs, outbox, outbox::Inbox, platform::Host, publications, routes,
     settings::Settings, store,
 };
 use anyhow::Context as _;
@@ -55,12 +55,13 @@ pub async fn until(
 ) -> anyhow::Result<()> {
     let (stopping, stopped) = watch::channel(false);
     let (ending, ended) = watch::channel(false);
-    let courier = tokio::spawn(outbox::run(app.clone(), inbox, ended.clone()));
+    let courier = tokio::spawn(outbox::run(app.clone(), inbox, ended));
     let housekeeper = tokio::spawn(housekeeping::run(app.clone()));
     let listener_of_notices = tokio::spawn(events::listen(app.clone()));
-    let publisher = tokio::spawn(publications::run(app.clone(), ended.clone()));
-    tracing::info!(address = %listener.local_addr()?, "listening");
+    let pulse = tokio::spawn(jobs::run(app.clone()));
+    let sweep = tokio::spawn(publications::run(app.clone()));
     let hub = app.hub().clone();
+    tracing::info!(address = %listener.local_addr()?, "listening");
     tokio::spawn(async move {
         stop.await;
         tracing::info!("stopping");
@@ -79,9 +80,10 @@ pub async fn until(
         () = grace => { tracing::warn!("some requests did not finish in time"); Ok(()) }
     };
     housekeeper.abort();
-    ending.send_replace(true);
-    publisher.await.context("the loop of publications failed")?;
     listener_of_notices.abort();
+    pulse.abort();
+    sweep.abort();
+    ending.send_replace(true);
     courier.await.context("the outbox loop failed")?;
     tracing::info!("stopped");
     result

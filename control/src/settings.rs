@@ -4,7 +4,7 @@
 
 use alphagate_contract::{ring::Ring, seal::PublicKey, secret::Secret};
 use clap::{ArgAction, Args};
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use url::Url;
 
 /// Shortest operator token: what `keygen` makes has 64 characters.
@@ -77,6 +77,21 @@ pub struct Settings {
     /// milliseconds.
     #[arg(long, env = "AG_GATE_POLL_MS", default_value = "1000", value_parser = milliseconds)]
     pub gate_poll: Duration,
+    /// How long a claim of a job holds without a renewal, milliseconds.
+    #[arg(long, env = "AG_LEASE_MS", default_value = "30000", value_parser = milliseconds)]
+    pub lease: Duration,
+    /// How long the polls of runners are held, milliseconds.
+    #[arg(long, env = "AG_RUNNER_POLL_MS", default_value = "20000", value_parser = milliseconds)]
+    pub runner_poll: Duration,
+    /// Image of jobs that name none; in production one that every runner has, and not the host's own.
+    #[arg(long, env = "AG_JOB_IMAGE", default_value = "host")]
+    pub job_image: String,
+    /// Folder of large outputs and artefacts, unless they go elsewhere.
+    #[arg(long, env = "AG_BLOB_DIR", default_value = "alphagate-blobs")]
+    pub blob_dir: PathBuf,
+    /// Where large outputs and artefacts go instead: `s3://bucket/prefix`, with the usual AWS variables beside it.
+    #[arg(long, env = "AG_BLOB_URL")]
+    pub blob_url: Option<Url>,
     /// How long running requests may take to finish at shutdown, milliseconds.
     #[arg(long, env = "AG_SHUTDOWN_GRACE_MS", default_value = "10000", value_parser = milliseconds)]
     pub shutdown_grace: Duration,

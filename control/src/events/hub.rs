@@ -6,13 +6,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use uuid::Uuid;
 
 /// How long one waits before looking for oneself while this process does not hear the others.
 const DEAF_LOOK: Duration = Duration::from_secs(1);
 /// The same while it does: notices are not lost then, but nothing should hang on that.
 const HEARING_LOOK: Duration = Duration::from_secs(10);
+
+/// Most clients that read events at once: each holds a connection and up to 2 MiB of messages.
+const STREAMS_MAX: usize = 1_000;
 
 /// Everyone who waits in this process.
 #[derive(Debug, Clone)]
@@ -24,6 +27,7 @@ struct Inner {
     work: watch::Sender<()>,
     hearing: watch::Sender<bool>,
     stopping: watch::Sender<bool>,
+    streams: Arc<Semaphore>,
 }
 
 /// One who waits for a thing. Whatever is said after it was made, wakes it.
@@ -41,6 +45,7 @@ impl Hub {
             work: watch::Sender::new(()),
             hearing: watch::Sender::new(false),
             stopping: watch::Sender::new(false),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
         }))
     }
 
@@ -48,6 +53,11 @@ impl Hub {
     pub(crate) fn watch(&self, thing: Uuid) -> Watch {
         let said = self.0.things().entry(thing).or_default().subscribe();
         Watch { said, stopping: self.0.stopping.subscribe(), hub: self.0.clone(), thing: Some(thing) }
+    }
+
+    /// The right to read events, if there is room for one more.
+    pub(super) fn stream_permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.streams.clone().try_acquire_owned().ok()
     }
 
     /// Waits for work.
@@ -101,6 +111,12 @@ impl Watch {
     }
 
     /// The same, at the latest after `longest`.
+    pub(crate) async fn changed_capped(&mut self, longest: Duration) {
+        let look = if *self.hub.hearing.borrow() { HEARING_LOOK } else { DEAF_LOOK };
+        self.changed_within(look.min(longest)).await;
+    }
+
+    /// Returns at a notice, at the latest after `longest`.
     pub(crate) async fn changed_within(&mut self, longest: Duration) {
         if self.is_stopping() {
             // A waiter that does not ask must not spin.

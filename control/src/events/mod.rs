@@ -6,9 +6,11 @@
 
 mod hub;
 mod listen;
+mod stream;
 
 pub(crate) use hub::{Hub, Watch};
 pub(crate) use listen::listen;
+pub(crate) use stream::stream;
 
 use alphagate_contract::id::{JobId, PublicationId, RunnerId};
 use sqlx::PgConnection;

@@ -31,6 +31,8 @@ struct Columns {
     kind: Kind,
     language: Option<&'static str>,
     image: Option<String>,
+    entry: Option<String>,
+    limits: Option<String>,
     spec: String,
     output_max_bytes: i64,
 }
@@ -45,10 +47,13 @@ impl Columns {
             Work::Sandbox(spec) => Some(spec),
             Work::Sample(_) => None,
         };
+        let limits = sandbox.map(|spec| serde_json::to_string(&spec.limits)).transpose();
         Ok(Self {
             kind: work.kind(),
             language: sandbox.map(|spec| spec.language.as_str()),
             image: sandbox.map(|spec| spec.image.clone()),
+            entry: sandbox.map(|spec| spec.entry.to_string()),
+            limits: limits.map_err(Error::internal)?,
             spec: spec.map_err(Error::internal)?,
             output_max_bytes: sandbox
                 .map_or(0, |spec| i64::try_from(spec.limits.output_bytes).unwrap_or(i64::MAX)),
@@ -82,9 +87,9 @@ pub(super) async fn enqueue_named(
             INSERT INTO job_queues (org_id, kind) VALUES ($1, $3) ON CONFLICT DO NOTHING
          )
          INSERT INTO jobs (org_id, id, kind, name, language, image, labels, priority, spec, output_max_bytes,
-            owner, owner_run, owner_item, owner_grader, retries, due_at, effective_at)
+            owner, owner_run, owner_item, owner_grader, retries, due_at, effective_at, entry, limits)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::json, $10, $11, $12, $13, $14, $15,
-            greatest($16, now()), greatest($16, now()) + $17 * interval '1 second')
+            greatest($16, now()), greatest($16, now()) + $17 * interval '1 second', $20, $21::text::json)
          RETURNING pg_notify($18, $19)",
     )
     .bind(org.uuid())
@@ -106,6 +111,8 @@ pub(super) async fn enqueue_named(
     .bind(new.priority.offset_s())
     .bind(events::CHANNEL)
     .bind(events::Notice::Work.to_string())
+    .bind(columns.entry)
+    .bind(columns.limits)
     .execute(db)
     .await?;
     Ok(id)

@@ -3,12 +3,49 @@
 //! `queued → starting → running → done | canceled | dead`. A job's row is changed only under its lock, and only for its
 //! current attempt; its end, and what its owner makes of it, are one transaction: it ends exactly once.
 
+mod append;
+mod cancel;
+mod claim;
+mod create;
+mod delete;
 mod enqueue;
+mod feed;
+mod keep;
+mod lease;
+mod limits;
+mod output;
 mod owner;
+mod pulse;
+mod queue;
+mod range;
+mod read;
+mod request;
+mod retry;
+mod settings;
+mod settle;
+mod share;
+mod verdict;
+mod view;
 mod wait;
 
+pub(crate) use append::append;
+pub(crate) use cancel::cancel;
+pub(crate) use claim::claim;
+pub(crate) use create::create;
+pub(crate) use delete::{delete, delete_old};
 pub(crate) use enqueue::{cancel_run, enqueue};
+pub(crate) use feed::{Feed, Message, Place};
+pub(crate) use lease::{org_of, renew, to_stop};
+pub(crate) use output::{artefact, download};
 pub(crate) use owner::Owner;
+pub(crate) use pulse::run;
+pub(crate) use queue::{all as queue_of_all, own as queue};
+pub(crate) use read::{get, list};
+pub(crate) use request::{check_labels, is_image_name};
+pub(crate) use retry::retry;
+pub(crate) use settings::{get as queue_settings, put as set_queue_settings};
+pub(crate) use settle::{Seen, finish};
+pub(crate) use share::Asker;
 pub(crate) use wait::wait;
 
 use alphagate_contract::{

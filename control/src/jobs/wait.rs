@@ -4,7 +4,7 @@ use super::{Ended, Owner, owner::OwnerColumns};
 use crate::{app::App, body::from_word, error::Error};
 use alphagate_contract::{
     id::{JobId, OrgId},
-    job::Report,
+    job::{Bytes, Report},
     problem::Code,
 };
 use std::time::Duration;
@@ -16,6 +16,7 @@ struct Row {
     ended: bool,
     outcome: Option<String>,
     report: Option<String>,
+    result: Option<Vec<u8>>,
     attempts: i32,
 }
 
@@ -42,7 +43,7 @@ async fn read(app: &App, org: OrgId, job: JobId) -> Result<Option<Ended>, Error>
     let mut tx = app.tenants().begin(org).await?;
     let row: Option<Row> = sqlx::query_as(
         "SELECT owner, owner_run, owner_item, owner_grader, ended_at IS NOT NULL AS ended, outcome,
-            report::text AS report, attempts
+            report::text AS report, result, attempts
          FROM jobs WHERE org_id = $1 AND id = $2",
     )
     .bind(org.uuid())
@@ -55,6 +56,7 @@ async fn read(app: &App, org: OrgId, job: JobId) -> Result<Option<Ended>, Error>
     }
     let report: Option<Report> =
         row.report.map(|text| serde_json::from_str(&text)).transpose().map_err(Error::internal)?;
+    let report = report.map(|report| Report { result: row.result.map(Bytes), ..report });
     Ok(Some(Ended {
         job,
         owner: Owner::try_from(row.owner)?,

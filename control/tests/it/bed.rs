@@ -76,6 +76,8 @@ pub fn environment(secrets: &Secrets, database: &Database, edge_url: &str) -> Ve
         ("AG_PUSH_TIMEOUT_MS", "5000".into()),
         ("AG_PUSH_WAIT_MS", "8000".into()),
         ("AG_BODY_DEADLINE_MS", "3000".into()),
+        ("AG_RUNNER_POLL_MS", "400".into()),
+        ("AG_BLOB_DIR", database.blobs().display().to_string()),
         // A loaded machine is not an outage.
         ("AG_DATABASE_WAIT_MS", "15000".into()),
     ];
@@ -192,6 +194,14 @@ impl Bed {
     /// A key that may say what a gate demands; gives its secret.
     pub async fn gatekeeper(&self, org: &Org) -> String {
         self.key(org, &["admin", "gate"]).await
+    }
+
+    /// A runner token.
+    pub async fn runner_token(&self) -> String {
+        let (status, answer) =
+            self.operator("POST", "/operator/v1/runner-tokens", Some(&json!({"name": "hosts"}))).await;
+        assert_eq!(status, 201, "{answer}");
+        text(&answer["secret"])
     }
 
     /// A published public endpoint with its publisher paying; gives its id.
