@@ -33,7 +33,7 @@ CREATE POLICY files_own ON files TO alphagate_tenant
     USING (org_id = (SELECT app_org())) WITH CHECK (org_id = (SELECT app_org()));
 CREATE POLICY files_expiry ON files TO alphagate_system
     USING (expires_at < now() OR (digest IS NULL AND created_at < now() - interval '1 day')) WITH CHECK (false);
-GRANT SELECT, INSERT, UPDATE (bytes, lines, digest), DELETE ON files TO alphagate_tenant;
+GRANT SELECT, INSERT, UPDATE (bytes, lines, digest, expires_at), DELETE ON files TO alphagate_tenant;
 GRANT SELECT (org_id, id, expires_at, digest, created_at), DELETE ON files TO alphagate_system;
 
 -- Whole lines, cut into pieces.
@@ -193,3 +193,6 @@ ALTER TABLE output_items ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY output_items_own ON output_items TO alphagate_tenant
     USING (org_id = (SELECT app_org())) WITH CHECK (org_id = (SELECT app_org()));
 GRANT SELECT, INSERT, UPDATE (sample, results, missing, state, status, ended_at), DELETE ON output_items TO alphagate_tenant;
+
+-- What a run's key was used for: a run has thousands of events among millions.
+CREATE INDEX usage_events_by_key ON usage_events (org_id, key_id, id);

@@ -3,11 +3,12 @@
 //! `ag_live_<org>_<key>_<kid>_<secret>_<tag>`: org and key as 32 hex digits, the id of the signing key, 192
 //! random bits, and a tag: the first 64 bits of an HMAC by that signing key over everything before it. So a
 //! forged or mistyped key is known as such without any look-up, and a key of any live signing key is admitted.
-//! Stores keep [`Digest`] only: a full HMAC of the text, which cannot be turned back.
+//! Stores keep [`Digest`] only: a full HMAC of the text, which cannot be turned back. A run's key is not even random: it
+//! is derived from a signing key, the run and an epoch, so that its text is nowhere but in the hands that need it.
 
 use crate::{
-    id::{KeyId, OrgId, uuid_from_hex},
-    ring::{Kid, Ring, mac},
+    id::{KeyId, OrgId, RunId, uuid_from_hex},
+    ring::{Kid, RING_SECRET_BYTES, Ring, mac},
     secret::Secret,
 };
 use hmac::Mac;
@@ -23,6 +24,7 @@ pub const KEY_TEXT_MAX_LEN: usize = 8 + 33 + 33 + 9 + 49 + 16;
 
 const TAG_DOMAIN: &str = "alphagate key tag v1";
 const DIGEST_DOMAIN: &str = "alphagate key digest v1";
+const RUN_DOMAIN: &str = "alphagate run key v1";
 
 /// Whether a key is for production or for trials; both work alike, people tell them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +120,30 @@ impl ApiKey {
     #[must_use]
     pub fn mint(ring: &Ring, mode: Mode, org: OrgId, id: KeyId, secret: [u8; SECRET_BYTES]) -> Self {
         let (kid, signing_key) = ring.current();
+        Self::mint_with(kid.clone(), signing_key, mode, org, id, secret)
+    }
+
+    /// The key of a run, always the same for the same `epoch`; its public id is the run's. None if the ring has no
+    /// entry `kid` any more.
+    #[must_use]
+    pub fn of_run(ring: &Ring, kid: &str, org: OrgId, run: RunId, epoch: u32) -> Option<Self> {
+        let (kid, signing_key) = (Kid::parse(kid).ok()?, ring.get(kid)?);
+        let (org_part, run_part) = (org.uuid(), run.uuid());
+        let parts: [&[u8]; 3] = [org_part.as_bytes(), run_part.as_bytes(), &epoch.to_be_bytes()];
+        let bytes: [u8; 32] = mac(signing_key, RUN_DOMAIN, &parts).finalize().into_bytes().into();
+        let mut secret = [0; SECRET_BYTES];
+        secret.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        Some(Self::mint_with(kid, signing_key, Mode::Live, org, KeyId::from_uuid(run.uuid()), secret))
+    }
+
+    fn mint_with(
+        kid: Kid,
+        signing_key: &[u8; RING_SECRET_BYTES],
+        mode: Mode,
+        org: OrgId,
+        id: KeyId,
+        secret: [u8; SECRET_BYTES],
+    ) -> Self {
         let body = format!(
             "{}{}_{}_{kid}_{}_",
             mode.prefix(),
@@ -129,7 +155,7 @@ impl ApiKey {
         let tag: String = hex::encode(tag).chars().take(TAG_BYTES * 2).collect();
         let text = body + &tag;
         let digest = digest(signing_key, &text);
-        Self { org, id, mode, kid: kid.clone(), text: Secret::new(text), digest }
+        Self { org, id, mode, kid, text: Secret::new(text), digest }
     }
 
     /// Reads a key and proves its tag. Nothing is looked up.
@@ -244,6 +270,29 @@ mod tests {
         assert_eq!(ApiKey::verify(&Ring::parse(&third).unwrap(), &text), Ok(key(&first)));
         let without = Ring::parse(&format!("c:{},b:{}", "33".repeat(32), "22".repeat(32))).unwrap();
         assert_eq!(ApiKey::verify(&without, &text), Err(KeyError));
+    }
+
+    #[test]
+    fn a_runs_key_depends_on_everything_that_it_is_of() {
+        let (org, run) =
+            (OrgId::from_uuid(Uuid::from_bytes([1; 16])), RunId::from_uuid(Uuid::from_bytes([2; 16])));
+        let of = |kid: &str, org, run, epoch| ApiKey::of_run(&ring(), kid, org, run, epoch);
+        let key = of("k1", org, run, 1).unwrap();
+        assert_eq!(of("k1", org, run, 1), Some(key.clone()), "it is the same, whenever it is derived");
+        assert_eq!(ApiKey::verify(&ring(), key.text().reveal()), Ok(key.clone()));
+        assert_eq!((key.org, key.id.uuid(), key.kid.as_str()), (org, run.uuid(), "k1"));
+        let other_org = OrgId::from_uuid(Uuid::from_bytes([3; 16]));
+        let other_run = RunId::from_uuid(Uuid::from_bytes([3; 16]));
+        let others = [
+            of("k2", org, run, 1),
+            of("k1", other_org, run, 1),
+            of("k1", org, other_run, 1),
+            of("k1", org, run, 2),
+        ];
+        let secret = |key: &ApiKey| key.text().reveal().split('_').nth(5).unwrap().to_owned();
+        assert!(others.iter().flatten().all(|other| secret(other) != secret(&key)));
+        assert_eq!(others.iter().flatten().count(), others.len());
+        assert_eq!(of("k3", org, run, 1), None, "a signing key that is gone derives nothing");
     }
 
     #[test]

@@ -59,6 +59,38 @@ impl fmt::Display for EndpointName {
     }
 }
 
+/// An endpoint by its name, or one version of it: `name` or `name@version`. Ordinary callers write names only; the keys
+/// of runs may say the version, so that one can be tested before it is live.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct VersionedName {
+    /// The name.
+    pub name: EndpointName,
+    /// The version's number; none: the one that is live or pinned.
+    pub version: Option<u32>,
+}
+
+impl FromStr for VersionedName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let Some((name, number)) = text.split_once('@') else {
+            return Ok(Self { name: text.parse()?, version: None });
+        };
+        let version = number.parse().map_err(|_| NameError)?;
+        let spelled_once = version > 0 && u32::to_string(&version) == number;
+        spelled_once.then_some(Self { name: name.parse()?, version: Some(version) }).ok_or(NameError)
+    }
+}
+
+impl fmt::Display for VersionedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.version {
+            Some(version) => write!(f, "{}@{version}", self.name),
+            None => self.name.fmt(f),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +102,28 @@ mod tests {
         }
         for bad in ["", "-a", ".", "A", "a@1", "a/b", "ä", "a b", "a\0", &"x".repeat(65)] {
             assert!(bad.parse::<EndpointName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_version_has_one_spelling() {
+        for (text, version) in [("poet", None), ("poet@1", Some(1)), ("p.1@4294967295", Some(u32::MAX))] {
+            let name: VersionedName = text.parse().unwrap();
+            assert_eq!((name.version, name.to_string().as_str()), (version, text));
+        }
+        for bad in [
+            "",
+            "@1",
+            "poet@",
+            "poet@0",
+            "poet@01",
+            "poet@+1",
+            "poet@-1",
+            "poet@1@2",
+            "poet@4294967296",
+            "poet@x",
+        ] {
+            assert!(bad.parse::<VersionedName>().is_err(), "{bad}");
         }
     }
 }

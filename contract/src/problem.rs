@@ -140,6 +140,8 @@ catalogue! {
     QuotaUnavailable = "quota_unavailable", 503, Server, true, "The quota service did not answer in time. Try again in a moment.";
     /// Configuration cannot be read and no good copy is at hand.
     ConfigUnavailable = "config_unavailable", 503, Server, true, "The endpoint's configuration cannot be read right now. Try again in a moment.";
+    /// Control cannot be reached by the edge.
+    ControlUnavailable = "control_unavailable", 503, Server, true, "The control plane cannot be reached right now. Try again in a moment.";
     /// The database cannot be reached.
     StoreUnavailable = "store_unavailable", 503, Server, true, "The control plane's database cannot be reached. Try again in a moment.";
     /// A field of the body cannot be accepted.

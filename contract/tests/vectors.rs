@@ -5,7 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a vector that cannot be read is a failed test")]
 
 use alphagate_contract::{
-    id::{CredentialId, EndpointId, InstallId, KeyId, OrgId, RequestId},
+    id::{CredentialId, EndpointId, InstallId, KeyId, OrgId, RequestId, RunId},
     key::{ApiKey, Mode, SECRET_BYTES},
     quota::{
         Amounts, Quota,
@@ -46,11 +46,30 @@ fn keys() {
 }
 
 #[test]
+fn keys_of_runs() {
+    let vectors = vectors(include_str!("../vectors/keys.json"));
+    for case in vectors["runs"].as_array().unwrap() {
+        let ring = Ring::parse(text(case, "ring")).unwrap();
+        let (org, run) =
+            (text(case, "org").parse::<OrgId>().unwrap(), text(case, "run").parse::<RunId>().unwrap());
+        let epoch = u32::try_from(case["epoch"].as_u64().unwrap()).unwrap();
+        let key = ApiKey::of_run(&ring, text(case, "kid"), org, run, epoch).unwrap();
+        assert_eq!(key.text().reveal(), text(case, "text"));
+        assert_eq!(String::from(key.digest()), text(case, "digest"));
+        assert_eq!(ApiKey::verify(&ring, text(case, "text")), Ok(key));
+    }
+}
+
+#[test]
 fn signatures() {
     let vectors = vectors(include_str!("../vectors/signatures.json"));
     for case in vectors["cases"].as_array().unwrap() {
         let ring = Ring::parse(text(case, "ring")).unwrap();
-        let audience = if text(case, "audience") == "edge" { Audience::Edge } else { Audience::Control };
+        let audience = match text(case, "audience") {
+            "edge" => Audience::Edge,
+            "passed on" => Audience::PassedOn,
+            _ => Audience::Control,
+        };
         let signed = Signed {
             audience,
             method: text(case, "method"),

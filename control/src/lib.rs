@@ -10,6 +10,8 @@ mod catalog;
 mod change;
 mod credentials;
 mod dispatch;
+#[doc(hidden)]
+pub mod doors;
 mod endpoints;
 mod error;
 mod evals;
@@ -25,6 +27,7 @@ mod jobs;
 pub mod keygen;
 mod keys;
 mod names;
+mod openai_page;
 mod orgs;
 mod outbox;
 mod pagination;

@@ -4,12 +4,13 @@
 //! and a route cannot be anywhere else.
 
 use crate::{
-    app::App, catalog, credentials, dispatch, endpoints, error::Error, events, gates, health, installs, jobs,
-    keys, orgs, publications, quotas, records, request_id, runners, usage, versions,
+    app::App, catalog, credentials, dispatch, endpoints, error::Error, evals, events, files, gates, health,
+    installs, jobs, keys, orgs, publications, quotas, records, request_id, runners, usage, versions,
 };
 use alphagate_contract::problem::Code;
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     handler::Handler,
     http::Method,
     middleware,
@@ -66,6 +67,7 @@ pub fn all() -> Vec<Route> {
         admin(),
         admin_of_endpoints(),
         evaluator_of_jobs(),
+        evaluator_of_evals(),
         runner(),
         edge(),
     ];
@@ -133,6 +135,35 @@ fn admin_of_endpoints() -> Vec<Route> {
         route(A, Method::POST, "/v1/endpoints/{id}/publications/{publication}/cancel", publications::cancel),
         route(A, Method::GET, "/v1/endpoints/{id}/gate", gates::get),
         route(Caller::Gatekeeper, Method::PUT, "/v1/endpoints/{id}/gate", gates::put),
+    ]
+}
+
+fn evaluator_of_evals() -> Vec<Route> {
+    use Caller::Evaluator as E;
+    use evals::runs;
+    // An upload has a bound of its own, and is written as it comes.
+    let upload = axum::routing::post(files::create).layer(DefaultBodyLimit::disable());
+    vec![
+        route(E, Method::POST, "/v1/evals", evals::create),
+        route(E, Method::GET, "/v1/evals", evals::list),
+        route(E, Method::GET, "/v1/evals/{id}", evals::get),
+        route(E, Method::POST, "/v1/evals/{id}", evals::change),
+        route(E, Method::DELETE, "/v1/evals/{id}", evals::delete),
+        route(E, Method::POST, "/v1/evals/{id}/runs", runs::create),
+        route(E, Method::GET, "/v1/evals/{id}/runs", runs::list),
+        route(E, Method::GET, "/v1/evals/{id}/runs/{run}", runs::get),
+        route(E, Method::POST, "/v1/evals/{id}/runs/{run}", runs::cancel),
+        route(E, Method::DELETE, "/v1/evals/{id}/runs/{run}", runs::delete),
+        route(E, Method::GET, "/v1/evals/{id}/runs/{run}/events", runs::events),
+        route(E, Method::GET, "/v1/evals/{id}/runs/{run}/output_items", runs::list_items),
+        route(E, Method::GET, "/v1/evals/{id}/runs/{run}/output_items/{item}", runs::get_item),
+        route(E, Method::POST, "/v1/fine_tuning/alpha/graders/run", evals::run_grader),
+        route(E, Method::POST, "/v1/fine_tuning/alpha/graders/validate", evals::validate_grader),
+        Route { caller: E, method: Method::POST, path: "/v1/files", handler: upload },
+        route(E, Method::GET, "/v1/files", files::list),
+        route(E, Method::GET, "/v1/files/{id}", files::get),
+        route(E, Method::DELETE, "/v1/files/{id}", files::delete),
+        route(E, Method::GET, "/v1/files/{id}/content", files::content),
     ]
 }
 

@@ -4,7 +4,7 @@
 //! hand. Whatever is left is in the database.
 
 use crate::{
-    app::App, events, housekeeping, jobs, outbox, outbox::Inbox, platform::Host, publications, routes,
+    app::App, evals, events, housekeeping, jobs, outbox, outbox::Inbox, platform::Host, publications, routes,
     settings::Settings, store,
 };
 use anyhow::Context as _;
@@ -55,13 +55,14 @@ pub async fn until(
 ) -> anyhow::Result<()> {
     let (stopping, stopped) = watch::channel(false);
     let (ending, ended) = watch::channel(false);
-    let courier = tokio::spawn(outbox::run(app.clone(), inbox, ended));
+    let courier = tokio::spawn(outbox::run(app.clone(), inbox, ended.clone()));
     let housekeeper = tokio::spawn(housekeeping::run(app.clone()));
+    let driver = tokio::spawn(evals::drive(app.clone()));
     let listener_of_notices = tokio::spawn(events::listen(app.clone()));
     let pulse = tokio::spawn(jobs::run(app.clone()));
-    let sweep = tokio::spawn(publications::run(app.clone()));
-    let hub = app.hub().clone();
+    let publisher = tokio::spawn(publications::run(app.clone(), ended.clone()));
     tracing::info!(address = %listener.local_addr()?, "listening");
+    let hub = app.hub().clone();
     tokio::spawn(async move {
         stop.await;
         tracing::info!("stopping");
@@ -80,10 +81,11 @@ pub async fn until(
         () = grace => { tracing::warn!("some requests did not finish in time"); Ok(()) }
     };
     housekeeper.abort();
-    listener_of_notices.abort();
+    driver.abort();
     pulse.abort();
-    sweep.abort();
     ending.send_replace(true);
+    publisher.await.context("the loop of publications failed")?;
+    listener_of_notices.abort();
     courier.await.context("the outbox loop failed")?;
     tracing::info!("stopped");
     result

@@ -4,6 +4,7 @@
 
 use alphagate_contract::{
     key::ApiKey,
+    name::VersionedName,
     problem::{Code, Problem},
     record::KeyRecord,
     ring::Ring,
@@ -23,21 +24,50 @@ pub fn key(ring: &Ring, authorization: Option<&str>) -> Result<ApiKey, Problem> 
     ApiKey::verify(ring, text).map_err(|_| Problem::new(Code::KeyInvalid))
 }
 
+/// What a key is needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To call an endpoint.
+    Call,
+    /// To be passed on to control, which looks at the scopes itself.
+    PassOn,
+}
+
 /// Compares the key with its record.
 ///
 /// # Errors
-/// 401 when there is none, it is another key's, or it has expired; 403 when the key may not call.
-pub fn check(key: &ApiKey, record: Option<&KeyRecord>, now_ms: u64) -> Result<(), Problem> {
+/// 401 when there is none, it is another key's, or it has expired; 403 when the key is not for this.
+pub fn check<'r>(
+    key: &ApiKey,
+    record: Option<&'r KeyRecord>,
+    purpose: Purpose,
+    now_ms: u64,
+) -> Result<&'r KeyRecord, Problem> {
     let record = record.ok_or(Code::KeyInvalid)?;
     let expired = record.expires_at_ms.is_some_and(|end| end <= now_ms);
     if record.digest != key.digest() || record.org != key.org || expired {
         return Err(Code::KeyInvalid.into());
     }
-    if !record.call {
-        return Err(Problem::new(Code::ScopeMissing)
-            .message("This API key lacks the scope `call`. Mint one with `call` to use endpoints."));
+    let refuse = |message| Err(Problem::new(Code::ScopeMissing).message(message));
+    match purpose {
+        Purpose::Call if !record.call => {
+            refuse("This API key lacks the scope `call`. Mint one with `call` to use endpoints.")
+        }
+        Purpose::PassOn if record.only.is_some() => refuse("The key of a run can call endpoints only."),
+        _ => Ok(record),
     }
-    Ok(())
+}
+
+/// What `model` asks for, if it is something that this key may ask for: a name, and only for a key that lists it to the
+/// letter a version by its number.
+#[must_use]
+pub fn asked_name(record: &KeyRecord, model: &str) -> Option<VersionedName> {
+    let name: VersionedName = model.parse().ok()?;
+    let allowed = match &record.only {
+        Some(only) => only.iter().any(|text| text == model),
+        None => name.version.is_none(),
+    };
+    allowed.then_some(name)
 }
 
 #[cfg(test)]
@@ -85,14 +115,41 @@ mod tests {
         let key = mint(3);
         let record =
             |digest, call, end| KeyRecord { org: key.org, digest, call, expires_at_ms: end, only: None };
-        assert_eq!(check(&key, Some(&record(key.digest(), true, Some(NOW_MS + 1))), NOW_MS), Ok(()));
+        let check = |record: Option<&KeyRecord>| check(&key, record, Purpose::Call, NOW_MS).map(drop);
+        assert_eq!(check(Some(&record(key.digest(), true, Some(NOW_MS + 1)))), Ok(()));
         let wrong_secret = record(mint(4).digest(), true, None);
         let expired = record(key.digest(), true, Some(NOW_MS));
         let bodies: Vec<_> = [None, Some(&wrong_secret), Some(&expired)]
-            .map(|record| check(&key, record, NOW_MS).unwrap_err().body())
+            .map(|record| check(record).unwrap_err().body())
             .to_vec();
         assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]));
         let admin_only = record(key.digest(), false, None);
-        assert_eq!(check(&key, Some(&admin_only), NOW_MS).unwrap_err().code, Code::ScopeMissing);
+        assert_eq!(check(Some(&admin_only)).unwrap_err().code, Code::ScopeMissing);
+    }
+
+    #[test]
+    fn a_runs_key_asks_for_what_it_lists_and_is_not_passed_on() {
+        let key = mint(3);
+        let digest = key.digest();
+        let record = |only: Option<&[&str]>| KeyRecord {
+            org: key.org,
+            digest,
+            call: true,
+            expires_at_ms: None,
+            only: only.map(|texts| texts.iter().map(|text| (*text).to_owned()).collect()),
+        };
+        let (ordinary, of_run) = (record(None), record(Some(&["poet@2", "judge", "*"])));
+        let asks = |record: &KeyRecord, model| asked_name(record, model).is_some();
+        assert!(asks(&ordinary, "poet") && asks(&of_run, "poet@2") && asks(&of_run, "judge"));
+        for model in ["poet@2", "poet@", "@2", "Poet", ""] {
+            assert!(!asks(&ordinary, model), "{model}");
+        }
+        for model in ["poet", "poet@1", "poet@02", "poet@2 ", "judge@1", "other", "*", ""] {
+            assert!(!asks(&of_run, model), "{model}");
+        }
+        assert!(check(&key, Some(&of_run), Purpose::Call, NOW_MS).is_ok());
+        assert!(check(&key, Some(&ordinary), Purpose::PassOn, NOW_MS).is_ok());
+        let refusal = check(&key, Some(&of_run), Purpose::PassOn, NOW_MS).unwrap_err();
+        assert_eq!(refusal.code, Code::ScopeMissing);
     }
 }

@@ -94,7 +94,7 @@ pub fn preflight(visit: &Visit, request: &Request) -> Result<Response> {
     let origin = request.headers().get("origin")?;
     if allowed_origin(&visit.settings.cors_origins, origin.as_deref()).is_some() {
         let asked = request.headers().get("access-control-request-headers")?;
-        headers.set("access-control-allow-methods", "GET, POST, OPTIONS")?;
+        headers.set("access-control-allow-methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
         headers
             .set("access-control-allow-headers", asked.as_deref().unwrap_or("authorization, content-type"))?;
         headers.set("access-control-max-age", "86400")?;

@@ -1,9 +1,9 @@
 //! `GET /v1/models` and `GET /v1/models/{model}`: the names that the caller's org can put into `model`.
 
 use crate::{
-    admit, answer, clock, config, org_client,
+    admit::{self, Purpose},
+    answer, config, identity, org_client,
     org_wire::{ListNames, Named},
-    resolve,
     visit::Visit,
 };
 use alphagate_contract::{
@@ -24,12 +24,11 @@ pub async fn list(visit: &Visit, request: &Request, wanted: Option<&str>) -> Res
     let header = request.headers().get("authorization").ok().flatten();
     let key = admit::key(&visit.settings.key_ring, header.as_deref())?;
     for _ in 0..OUTDATED_MAX {
-        let record = resolve::key(visit, &key).await?;
-        admit::check(&key, record.as_ref().map(|(record, _)| record), clock::now_ms())?;
-        let seen = vec![(RecordKey::Key(key.id), record.map_or(0, |(_, revision)| revision))];
+        let identity = identity::check(visit, &key, Purpose::Call).await?;
+        let seen = vec![(RecordKey::Key(key.id), identity.revision)];
         let unavailable = || Problem::new(Code::QuotaUnavailable).retry_after_ms(1_000);
-        let names =
-            org_client::names(visit, &ListNames { org: key.org, seen }).await.ok_or_else(unavailable)?;
+        let ask = ListNames { org: key.org, seen, only: identity.record.only };
+        let names = org_client::names(visit, &ask).await.ok_or_else(unavailable)?;
         if names.outdated.is_empty() {
             return show(&names.names, wanted);
         }

@@ -18,7 +18,7 @@ use alphagate_contract::{
         Amounts, Limit,
         book::{Caller, Refused},
     },
-    record::{Push, Pushed, Record},
+    record::{Push, Pushed, Record, RecordKey},
     usage::{Admission, Payer},
 };
 use futures_util::future::join;
@@ -228,6 +228,17 @@ pub async fn learn_newer(visit: &Visit, trail: &Trail) -> bool {
         learned |= !newer.is_empty();
         config::learn(newer);
     }
+    learned
+}
+
+/// As [`learn_newer`], of a key alone, whose org's object is asked.
+pub async fn learn_newer_key(visit: &Visit, key: &ApiKey, revision: u64) -> bool {
+    let body = AskNewer { seen: vec![(RecordKey::Key(key.id), revision)] };
+    let newer: Option<Vec<Record>> =
+        call(&visit.env, key.org, "/newer", &body, visit.settings.object_timeout_ms).await;
+    let newer = newer.unwrap_or_default();
+    let learned = !newer.is_empty();
+    config::learn(newer);
     learned
 }
 

@@ -12,6 +12,7 @@ use crate::{
 };
 use alphagate_contract::{
     id::OrgId,
+    name::VersionedName,
     quota::{
         Amounts, Quota,
         book::{Book, Decision},
@@ -183,11 +184,10 @@ impl OrgObject {
         if !outdated.is_empty() {
             return Ok(Names { outdated, names: Vec::new() });
         }
-        let records = core.store.with_prefix(&format!("v1/name/{}/", ask.org))?;
-        let mut names = Vec::new();
-        for record in records {
-            names.extend(core.named(record)?);
-        }
+        let names = match &ask.only {
+            Some(only) => core.chosen(ask.org, only)?,
+            None => core.all_names(ask.org)?,
+        };
         Ok(Names { outdated, names })
     }
 
@@ -288,12 +288,46 @@ impl Core {
         })
     }
 
+    fn all_names(&self, org: OrgId) -> Result<Vec<Named>> {
+        let mut names = Vec::new();
+        for record in self.store.with_prefix(&format!("v1/name/{org}/"))? {
+            names.extend(self.named(record)?);
+        }
+        Ok(names)
+    }
+
+    /// The names of a run's key: where it says a version of an own endpoint, that one, live or not.
+    fn chosen(&self, org: OrgId, only: &[String]) -> Result<Vec<Named>> {
+        let mut names = Vec::new();
+        for text in only {
+            let Ok(asked) = text.parse::<VersionedName>() else { continue };
+            let Some(record) = self.store.record(&RecordKey::Name(org, asked.name))? else { continue };
+            match asked.version {
+                Some(version) if self.has_version(org, &record, version)? => {
+                    names.extend(shown(record).map(|named| Named { name: text.clone(), ..named }));
+                }
+                Some(_) => {}
+                None => names.extend(self.named(record)?),
+            }
+        }
+        Ok(names)
+    }
+
+    /// Whether the name is of an own endpoint that is not withdrawn and has this version.
+    fn has_version(&self, org: OrgId, name: &Record, version: u32) -> Result<bool> {
+        let RecordValue::Name(name) = &name.value else { return Ok(false) };
+        let live = self.store.record(&RecordKey::Live(name.endpoint))?.map(|record| record.value);
+        let serves = matches!(live, Some(RecordValue::Live(live)) if !live.withdrawn);
+        let key = RecordKey::Version(name.endpoint, version);
+        Ok(serves && name.publisher == org && self.store.record(&key)?.is_some())
+    }
+
     /// A name as `GET /v1/models` shows it; an own endpoint that is not live is left out.
     fn named(&self, record: Record) -> Result<Option<Named>> {
-        let (RecordKey::Name(org, name), RecordValue::Name(value)) = (record.key, record.value) else {
+        let (RecordKey::Name(org, _), RecordValue::Name(value)) = (&record.key, &record.value) else {
             return Ok(None);
         };
-        if value.publisher == org {
+        if value.publisher == *org {
             let live = self.store.record(&RecordKey::Live(value.endpoint))?;
             let callable = |live: &LiveRecord| live.version.is_some() && !live.withdrawn;
             match live.map(|record| record.value) {
@@ -301,14 +335,21 @@ impl Core {
                 _ => return Ok(None),
             }
         }
-        Ok(Some(Named {
-            name: name.to_string(),
-            created_s: value.created_s,
-            publisher: value.publisher,
-            endpoint: value.endpoint,
-            install: value.install.map(|install| install.id),
-        }))
+        Ok(shown(record))
     }
+}
+
+fn shown(record: Record) -> Option<Named> {
+    let (RecordKey::Name(_, name), RecordValue::Name(value)) = (record.key, record.value) else {
+        return None;
+    };
+    Some(Named {
+        name: name.to_string(),
+        created_s: value.created_s,
+        publisher: value.publisher,
+        endpoint: value.endpoint,
+        install: value.install.map(|install| install.id),
+    })
 }
 
 fn read<T: DeserializeOwned>(text: &str) -> Result<T> {

@@ -114,6 +114,9 @@ pub struct ListNames {
     pub org: OrgId,
     /// The key that asks, with its revision.
     pub seen: Vec<(RecordKey, u64)>,
+    /// The only texts that the key may put into `model`; none: every name.
+    #[serde(default)]
+    pub only: Option<Vec<String>>,
 }
 
 /// Answer to [`ListNames`].

@@ -10,7 +10,6 @@ use crate::{
 };
 use alphagate_contract::{
     endpoint::{Target, VersionConfig},
-    name::EndpointName,
     problem::{Code, Problem},
     quota::Amounts,
 };
@@ -86,12 +85,6 @@ pub fn asked_model(members: &Members<'_>, header: Option<String>) -> Result<Stri
             .message("Say which endpoint you want in `model`.")
             .param("model")),
     }
-}
-
-/// The name in the caller's words, if it can be one.
-#[must_use]
-pub fn endpoint_name(model: &str) -> Option<EndpointName> {
-    model.parse().ok()
 }
 
 /// Checks the request against the version and makes the provider's.

@@ -125,5 +125,4 @@ fn the_endpoint_is_named_by_header_or_model() {
     assert_eq!(asked_model(&read(r#"{"model":"a"}"#), None), Ok("a".into()));
     assert_eq!(asked_model(&read("{}"), None).unwrap_err().code, Code::ParameterMissing);
     assert_eq!(asked_model(&read(r#"{"model":1}"#), None).unwrap_err().code, Code::ParameterInvalid);
-    assert_eq!(endpoint_name("poet@2"), None);
 }

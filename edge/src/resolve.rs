@@ -8,9 +8,9 @@ use alphagate_contract::{
     endpoint::{Target, VersionConfig},
     id::{CredentialId, EndpointId, InstallId, OrgId},
     key::ApiKey,
-    name::EndpointName,
+    name::VersionedName,
     problem::{Code, Problem},
-    record::{CredentialRecord, KeyRecord, Record, RecordKey, RecordValue, VersionRecord},
+    record::{CredentialRecord, Record, RecordKey, RecordValue, VersionRecord},
     seal::Binding,
     secret::Secret,
     usage::Payer,
@@ -132,37 +132,31 @@ pub fn origin(url: &str) -> Option<String> {
     origin.is_tuple().then(|| origin.ascii_serialization())
 }
 
-/// The record of the key, as far as memory and KV know it.
+/// Finds what serves `asked` for the org of `key`: what is live or pinned, or the version that is asked for by its number
+/// if the endpoint is the org's own.
 ///
 /// # Errors
-/// 503 when configuration cannot be read.
-pub async fn key(visit: &Visit, key: &ApiKey) -> Result<Option<(KeyRecord, u64)>, Problem> {
-    let record = config::get(visit, &RecordKey::Key(key.id)).await?;
-    Ok(record.and_then(|record| match &record.value {
-        RecordValue::Key(value) => Some((value.clone(), record.revision)),
-        _ => None,
-    }))
-}
-
-/// Finds what serves `name` for the org of `key`.
-///
-/// # Errors
-/// 404 for every name that does not lead to a live version; 503 when configuration cannot be read.
+/// 404 for everything that does not lead to a version; 503 when configuration cannot be read.
 pub async fn route(
     visit: &Visit,
     key: &ApiKey,
-    name: Option<EndpointName>,
+    asked: Option<VersionedName>,
     trail: &mut Trail,
 ) -> Result<Route, Problem> {
     let not_found = || Problem::new(Code::EndpointNotFound).param("model");
-    let name_key = RecordKey::Name(key.org, name.ok_or_else(not_found)?);
+    let asked = asked.ok_or_else(not_found)?;
+    let name_key = RecordKey::Name(key.org, asked.name);
     let name_record = trail.get(visit, key.org, name_key).await?.ok_or_else(not_found)?;
     let RecordValue::Name(name) = &name_record.value else { return Err(not_found()) };
+    if asked.version.is_some() && name.publisher != key.org {
+        return Err(not_found());
+    }
     let live_key = RecordKey::Live(name.endpoint);
     let live_record = trail.get(visit, name.publisher, live_key).await?.ok_or_else(not_found)?;
     let RecordValue::Live(live) = &live_record.value else { return Err(not_found()) };
     let pinned = name.install.as_ref().and_then(|install| install.pinned);
-    let version = pinned.or(live.version).filter(|_| !live.withdrawn).ok_or_else(not_found)?;
+    let version =
+        asked.version.or(pinned).or(live.version).filter(|_| !live.withdrawn).ok_or_else(not_found)?;
     // A version never changes: nobody has to be asked whether it has.
     let record =
         config::get(visit, &RecordKey::Version(name.endpoint, version)).await?.ok_or_else(not_found)?;

@@ -4,8 +4,10 @@
 //! nothing in a later one, and what was reserved is settled or given back exactly once.
 
 use crate::{
-    admit, answer, clock,
+    admit::{self, Purpose},
+    answer,
     disguise::{Disguise, Usage},
+    identity::{self, Identity},
     org_client::{self, Ask, Asked, Reservation},
     org_wire::Settle,
     proxy::{self, Call, Dial, Head, Lease},
@@ -44,7 +46,7 @@ struct Admitted {
 pub async fn create(visit: &Visit, request: &Request) -> Result<Response, Problem> {
     let header = |name: &str| request.headers().get(name).ok().flatten();
     let key = admit::key(&visit.settings.key_ring, header("authorization").as_deref())?;
-    check_key(visit, &key).await?;
+    identity::check(visit, &key, Purpose::Call).await?;
     let lease = new_lease(&visit.settings);
     let served = serve(visit, request, &key, header(ENDPOINT_HEADER), &lease).await;
     if served.is_err() {
@@ -56,12 +58,6 @@ pub async fn create(visit: &Visit, request: &Request) -> Result<Response, Proble
 fn new_lease(settings: &Settings) -> Lease {
     let life_ms = settings.body_deadline_ms + settings.first_byte_timeout_ms;
     Lease::new(settings.buffer_budget_bytes as f64, life_ms as f64)
-}
-
-async fn check_key(visit: &Visit, key: &ApiKey) -> Result<u64, Problem> {
-    let record = resolve::key(visit, key).await?;
-    admit::check(key, record.as_ref().map(|(record, _)| record), clock::now_ms())?;
-    Ok(record.map_or(0, |(_, revision)| revision))
 }
 
 async fn serve(
@@ -110,8 +106,9 @@ async fn admit_request(
     body: &Uint8Array,
 ) -> Result<Admitted, Problem> {
     for attempt in 0..OUTDATED_MAX {
-        let mut trail = Trail::of_key(key, check_key(visit, key).await?);
-        let (route, outgoing) = match plan(visit, key, endpoint.clone(), body, &mut trail).await {
+        let identity = identity::check(visit, key, Purpose::Call).await?;
+        let mut trail = Trail::of_key(key, identity.revision);
+        let (route, outgoing) = match plan(visit, key, &identity, endpoint.clone(), body, &mut trail).await {
             Ok(planned) => planned,
             // What KV says may be a minute old: a refusal stands if the objects know of nothing newer.
             Err(refusal) if refusal.code.retryable() => return Err(refusal),
@@ -134,6 +131,7 @@ async fn admit_request(
 async fn plan(
     visit: &Visit,
     key: &ApiKey,
+    identity: &Identity,
     endpoint: Option<String>,
     body: &Uint8Array,
     trail: &mut Trail,
@@ -141,7 +139,8 @@ async fn plan(
     let bytes = body.to_vec();
     let members = request::members(&bytes)?;
     let model = request::asked_model(&members, endpoint)?;
-    let route = resolve::route(visit, key, request::endpoint_name(&model), trail).await?;
+    let asked = admit::asked_name(&identity.record, &model);
+    let route = resolve::route(visit, key, asked, trail).await?;
     let outgoing = request::compose(&members, route.config()?, route.target()?, &model)?;
     Ok((route, outgoing))
 }

@@ -1,6 +1,6 @@
 //! The Worker's table of contents: which path is served by what.
 
-use crate::{answer, internal, models, responses, settings::URL_MAX_LEN, visit::Visit};
+use crate::{answer, internal, models, pass_on, responses, settings::URL_MAX_LEN, visit::Visit};
 use alphagate_contract::problem::{Code, Problem};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
@@ -63,6 +63,7 @@ async fn dispatch(visit: &Visit, request: &mut Request, path: &str) -> Result<Re
     let internal = |_| Problem::new(Code::Internal);
     match (path, &method) {
         (_, Method::Options) => answer::preflight(visit, request).map_err(internal),
+        (path, _) if pass_on::is_passed_on(path) => pass_on::serve(visit, request).await,
         ("/v1/responses", Method::Post) => responses::create(visit, request).await,
         ("/v1/models", Method::Get) => models::list(visit, request, None).await,
         (internal::RECORDS_PATH, Method::Post) => internal::push(visit, request).await,

@@ -36,6 +36,8 @@ pub struct Settings {
     pub control_timeout_ms: u64,
     /// Largest request body, bytes: eight photos of 2 MB as base64 fit.
     pub body_max_bytes: u64,
+    /// Largest body that is passed on to control, bytes: the largest file that OpenAI takes. It is streamed, not held.
+    pub upload_max_bytes: u64,
     /// Longest time for a request body to arrive, milliseconds.
     pub body_deadline_ms: u64,
     /// Bytes of bodies in flight per isolate. An isolate has 128 MB; Wasm may take one body more, and the rest is slack.
@@ -100,6 +102,7 @@ impl Settings {
             object_timeout_ms: number(env, "AG_OBJECT_TIMEOUT_MS", 2_000)?,
             control_timeout_ms: number(env, "AG_CONTROL_TIMEOUT_MS", 3_000)?,
             body_max_bytes: number(env, "AG_BODY_MAX_BYTES", 24 * 1024 * 1024)?,
+            upload_max_bytes: number(env, "AG_UPLOAD_MAX_BYTES", 512 * 1024 * 1024)?,
             body_deadline_ms: number(env, "AG_BODY_DEADLINE_MS", 30_000)?,
             buffer_budget_bytes: number(env, "AG_BUFFER_BUDGET_BYTES", 48 * 1024 * 1024)?,
             first_byte_timeout_ms: number(env, "AG_FIRST_BYTE_TIMEOUT_MS", 120_000)?,

@@ -5,10 +5,12 @@
 
 pub mod events;
 pub mod raw;
+mod resident;
 pub mod stage;
 mod wait;
 
 pub use events::{Event, read_events};
 pub use raw::Raw;
+pub use resident::resident_bytes;
 pub use stage::{Caller, Stage};
 pub use wait::until;

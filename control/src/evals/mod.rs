@@ -5,8 +5,37 @@
 //! checks the state it starts from: so it may be repeated, come late, or be cut short anywhere, and each item is counted
 //! once. Our own failures are never a score.
 
-mod seam;
+mod change;
+mod count;
+mod create;
+mod delete;
+mod driver;
+mod ended;
+mod eval;
+mod feed;
+mod grade;
+mod grader_runs;
+mod metadata;
+mod once;
+mod question;
+mod read;
+mod run;
+pub(crate) mod runs;
+mod sample;
+mod sampling;
+mod schema;
+mod source;
+mod start;
+mod stop;
 mod summary;
 
-pub(crate) use seam::{NewRun, cancel_run, job_ended, start_run};
-pub(crate) use summary::{RunStatus, Summary, data_digest, revision, summary};
+pub(crate) use change::change;
+pub(crate) use create::create;
+pub(crate) use delete::delete;
+pub(crate) use driver::drive;
+pub(crate) use ended::job_ended;
+pub(crate) use grader_runs::{run as run_grader, validate as validate_grader};
+pub(crate) use read::{get, list};
+pub(crate) use start::{NewRun, data_digest, start_run};
+pub(crate) use stop::cancel_run;
+pub(crate) use summary::{RunStatus, Summary, revision, summary};

@@ -1,12 +1,11 @@
 //! What a gate asks of a run, of an eval's criteria and of data.
 
-use crate::{body::from_word, error::Error, files};
+use crate::{body::from_word, error::Error};
 use alphagate_contract::{
     id::{EvalId, OrgId, OutputItemId, RunId},
     problem::Code,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -120,14 +119,4 @@ pub(crate) async fn revision(db: &mut PgConnection, org: OrgId, eval: EvalId) ->
         .fetch_optional(db)
         .await?;
     Ok(found.map(|(revision,)| revision))
-}
-
-/// SHA-256 of a data source's lines: of the file that it names, or of the lines that it brings. How the subject is asked
-/// is part of it, too: two runs with the same digest ask the same.
-pub(crate) async fn data_digest(
-    db: &mut PgConnection,
-    org: OrgId,
-    data_source: &Value,
-) -> Result<[u8; 32], Error> {
-    files::digest_of(db, org, data_source).await
 }

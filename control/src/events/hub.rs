@@ -25,6 +25,7 @@ pub(crate) struct Hub(Arc<Inner>);
 struct Inner {
     things: Mutex<HashMap<Uuid, watch::Sender<()>>>,
     work: watch::Sender<()>,
+    runs: watch::Sender<()>,
     hearing: watch::Sender<bool>,
     stopping: watch::Sender<bool>,
     streams: Arc<Semaphore>,
@@ -43,6 +44,7 @@ impl Hub {
         Self(Arc::new(Inner {
             things: Mutex::default(),
             work: watch::Sender::new(()),
+            runs: watch::Sender::new(()),
             hearing: watch::Sender::new(false),
             stopping: watch::Sender::new(false),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
@@ -66,12 +68,22 @@ impl Hub {
         Watch { said, stopping, hub: self.0.clone(), thing: None }
     }
 
+    /// Waits for notices of any run of an eval.
+    pub(crate) fn watch_runs(&self) -> Watch {
+        let (said, stopping) = (self.0.runs.subscribe(), self.0.stopping.subscribe());
+        Watch { said, stopping, hub: self.0.clone(), thing: None }
+    }
+
     /// Wakes whom it concerns.
     pub(super) fn say(&self, notice: Notice) {
         let thing = match notice {
             Notice::Work => return self.0.work.send_replace(()),
             Notice::Job(job) => job.uuid(),
             Notice::Runner(runner) => runner.uuid(),
+            Notice::Run(run) => {
+                self.0.runs.send_replace(());
+                run.uuid()
+            }
             Notice::Publication(publication) => publication.uuid(),
             Notice::Sweep => SWEEP,
         };
@@ -83,6 +95,7 @@ impl Hub {
     /// Wakes everybody: something may have been missed.
     pub(super) fn say_all(&self) {
         self.0.work.send_replace(());
+        self.0.runs.send_replace(());
         self.0.things().values().for_each(|sender| sender.send_replace(()));
     }
 

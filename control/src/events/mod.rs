@@ -12,7 +12,7 @@ pub(crate) use hub::{Hub, Watch};
 pub(crate) use listen::listen;
 pub(crate) use stream::stream;
 
-use alphagate_contract::id::{JobId, PublicationId, RunnerId};
+use alphagate_contract::id::{JobId, PublicationId, RunId, RunnerId};
 use sqlx::PgConnection;
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
@@ -32,6 +32,8 @@ pub(crate) enum Notice {
     Job(JobId),
     /// There is something to say to this runner.
     Runner(RunnerId),
+    /// This run of an eval.
+    Run(RunId),
     /// This publication has ended.
     Publication(PublicationId),
     /// Some publication can be decided, or some run is to be stopped.
@@ -44,6 +46,7 @@ impl fmt::Display for Notice {
             Self::Work => f.write_str("work"),
             Self::Job(job) => job.fmt(f),
             Self::Runner(runner) => runner.fmt(f),
+            Self::Run(run) => run.fmt(f),
             Self::Publication(publication) => publication.fmt(f),
             Self::Sweep => f.write_str("sweep"),
         }
@@ -62,6 +65,7 @@ impl FromStr for Notice {
         }
         let job = text.parse().map(Self::Job).ok();
         let job = job.or_else(|| text.parse().map(Self::Runner).ok());
+        let job = job.or_else(|| text.parse().map(Self::Run).ok());
         job.or_else(|| text.parse().map(Self::Publication).ok()).ok_or(())
     }
 }
@@ -78,9 +82,12 @@ mod tests {
 
     #[test]
     fn notices_are_read_as_they_were_said() {
-        for notice in
-            [Notice::Work, Notice::Job(JobId::new(1, [1; 10])), Notice::Runner(RunnerId::new(1, [2; 10]))]
-        {
+        for notice in [
+            Notice::Work,
+            Notice::Job(JobId::new(1, [1; 10])),
+            Notice::Runner(RunnerId::new(1, [2; 10])),
+            Notice::Run(RunId::new(1, [3; 10])),
+        ] {
             assert_eq!(notice.to_string().parse(), Ok(notice));
         }
         assert!("org_0198c0de00007000800000000000000a".parse::<Notice>().is_err());

@@ -127,7 +127,7 @@ pub enum AudioFormat {
 
 impl Content {
     /// Every template in it, with the path below `content`.
-    pub(super) fn templates(&self) -> Vec<(String, &str)> {
+    pub(crate) fn templates(&self) -> Vec<(String, &str)> {
         match self {
             Self::Text(text) => vec![(String::new(), text)],
             Self::Part(part) => {

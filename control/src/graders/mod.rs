@@ -7,8 +7,6 @@
 mod embedding;
 mod fault;
 mod formula;
-#[cfg(test)]
-mod formula_tests;
 mod grader;
 mod judge;
 mod message;
@@ -16,11 +14,14 @@ mod multi;
 mod python;
 mod read;
 mod reference;
+mod sample;
 mod schema;
 mod similarity;
 mod steps;
 mod string_check;
 mod template;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 pub use fault::{Code, GraderError, errors};
@@ -32,6 +33,7 @@ pub use message::{Audio, AudioFormat, Content, Detail, Message, MessageKind, Par
 pub use python::{IMAGE_TAG, LIMITS as PYTHON_LIMITS, SOURCE_MAX_BYTES};
 pub use read::{Refusal, grader as read};
 pub use reference::{MissingReference, Reference, Root};
+pub use sample::{of_response as sample_of_response, of_text as sample_of_text};
 pub use similarity::{SimilarityError, TEXT_MAX_BYTES, score as similarity};
 pub use steps::{QUESTION_WALL_MS, Scored, Step, StepEnd, begin, combine, finish};
 pub use template::{RENDERED_MAX_BYTES, RenderError, TEMPLATE_MAX_BYTES, Template, TemplateError};

@@ -7,7 +7,9 @@ use super::{
     embedding,
     fault::{Code, GraderError},
     grader::{Grader, Metric, Multi, StringCheck, TextSimilarity},
-    judge, multi, python, similarity, string_check,
+    judge, multi, python,
+    similarity::{self, SimilarityError},
+    string_check,
     template::{RenderError, Template, TemplateError},
 };
 use alphagate_contract::job::{Outcome, Report, SampleSpec, SandboxSpec};
@@ -139,9 +141,15 @@ fn text_similarity_step(grader: &TextSimilarity, item: &Value, sample: &Value) -
             model.ok_or_else(|| GraderError::users(Code::Other, "`cosine` needs `embedding_model`"))?;
         return Ok(Step::Embed { model, texts: [input, reference] });
     }
-    let score = similarity::score(grader.evaluation_metric, &input, &reference)
-        .map_err(|error| GraderError::users(Code::Other, error.to_string()))?;
-    Ok(Step::Done(threshold(score, grader.pass_threshold)))
+    match similarity::score(grader.evaluation_metric, &input, &reference) {
+        Ok(score) => Ok(Step::Done(threshold(score, grader.pass_threshold))),
+        // Nobody gets out of being graded by writing too much.
+        Err(error @ SimilarityError::InputTooLong) => {
+            let detail = Some(json!({"note": error.to_string()}));
+            Ok(Step::Done(Scored { detail, ..threshold(0.0, grader.pass_threshold) }))
+        }
+        Err(error) => Err(GraderError::users(Code::Other, error.to_string())),
+    }
 }
 
 /// Without a threshold, in a grader run, only the full mark passes.

@@ -1,7 +1,7 @@
 //! Who owns a job, and so who is told when it ends, in the transaction that ends it.
 
 use super::Ended;
-use crate::{app::App, error::Error};
+use crate::{app::App, error::Error, evals, keys};
 use alphagate_contract::{
     id::{OrgId, OutputItemId, RunId},
     secret::Secret,
@@ -89,7 +89,7 @@ impl TryFrom<OwnerColumns> for Owner {
 pub(super) async fn tell(app: &App, db: &mut PgConnection, org: OrgId, ended: &Ended) -> Result<(), Error> {
     match ended.owner {
         Owner::Caller | Owner::GraderRun => Ok(()),
-        Owner::Sample { .. } | Owner::Grade { .. } => stubs::job_ended(app, db, org, ended).await,
+        Owner::Sample { .. } | Owner::Grade { .. } => evals::job_ended(app, db, org, ended).await,
     }
 }
 
@@ -100,32 +100,7 @@ pub(super) async fn sampling_key(
     org: OrgId,
     run: RunId,
 ) -> Result<Secret<String>, Error> {
-    stubs::run_key(app, db, org, run).await
-}
-
-/// STUBS until evals and run keys are merged: replace `stubs::job_ended` by `crate::evals::job_ended` and
-/// `stubs::run_key` by `crate::keys::run_key`, and delete this module.
-mod stubs {
-    use super::{App, Ended, Error, OrgId, PgConnection, RunId, Secret};
-
-    pub(super) async fn job_ended(
-        _: &App,
-        _: &mut PgConnection,
-        org: OrgId,
-        ended: &Ended,
-    ) -> Result<(), Error> {
-        tracing::debug!(%org, job = %ended.job, "an owner would be told");
-        Ok(())
-    }
-
-    pub(super) async fn run_key(
-        _: &App,
-        _: &mut PgConnection,
-        _: OrgId,
-        run: RunId,
-    ) -> Result<Secret<String>, Error> {
-        Ok(Secret::new(format!("ag_test_stub_{run}")))
-    }
+    keys::run_key(app, db, org, run).await
 }
 
 #[cfg(test)]

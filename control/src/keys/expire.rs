@@ -1,7 +1,7 @@
 //! Expired keys are forgotten by the edge a day later: it refuses them by itself from the moment they expire, this only
 //! keeps its store from growing for ever.
 
-use super::write_record;
+use super::{run_key, write_record};
 use crate::{app::App, error::Error};
 use alphagate_contract::id::{KeyId, OrgId};
 use uuid::Uuid;
@@ -21,7 +21,7 @@ pub(crate) async fn forget_expired(app: &App) -> Result<usize, Error> {
     for (org, key) in &expired {
         forget(app, OrgId::from_uuid(*org), KeyId::from_uuid(*key)).await?;
     }
-    Ok(expired.len())
+    Ok(expired.len() + run_key::forget_expired(app).await?)
 }
 
 async fn forget(app: &App, org: OrgId, key: KeyId) -> Result<(), Error> {

@@ -8,12 +8,14 @@ mod expire;
 mod read;
 mod revoke;
 mod rotate;
+mod run_key;
 
 pub(crate) use create::create;
 pub(crate) use expire::forget_expired;
 pub(crate) use read::{get, list};
 pub(crate) use revoke::revoke;
 pub(crate) use rotate::rotate;
+pub(crate) use run_key::{close_run_key, open_run_key, run_key};
 
 use crate::{
     app::App,

@@ -13,16 +13,24 @@ use super::{
 use crate::{app::App, endpoints, error::Error, events::SWEEP};
 use alphagate_contract::id::{EndpointId, OrgId, PublicationId, RunId};
 use sqlx::PgConnection;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// Most publications, and most runs, of one round; the next round goes on.
 const ROUND_MAX: i64 = 200;
 
-/// Runs for ever; the first round at once. A round may be cut short anywhere: it is made of transactions.
-pub(crate) async fn run(app: App) {
+/// Until `stop`; the first round at once. A round may be cut short anywhere: it is made of transactions.
+pub(crate) async fn run(app: App, mut stop: watch::Receiver<bool>) {
+    tokio::select! {
+        () = rounds(&app) => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+async fn rounds(app: &App) {
     let mut watch = app.hub().watch(SWEEP);
     loop {
-        if let Err(error) = round(&app).await {
+        if let Err(error) = round(app).await {
             tracing::warn!(%error, "publications are decided in the next round");
         }
         watch.changed_within(app.settings().gate_poll).await;

@@ -186,6 +186,14 @@ impl Bed {
         self.request(method.parse().unwrap(), path).header(SIGNATURE_HEADER, signature).body(body.to_vec())
     }
 
+    /// A runner token.
+    pub async fn runner_token(&self) -> String {
+        let (status, answer) =
+            self.operator("POST", "/operator/v1/runner-tokens", Some(&json!({"name": "hosts"}))).await;
+        assert_eq!(status, 201, "{answer}");
+        text(&answer["secret"])
+    }
+
     /// A key with these scopes; gives its secret.
     pub async fn key(&self, org: &Org, scopes: &[&str]) -> String {
         text(&self.make(org, "/v1/keys", json!({"name": scopes.join(" "), "scopes": scopes})).await["secret"])
@@ -194,14 +202,6 @@ impl Bed {
     /// A key that may say what a gate demands; gives its secret.
     pub async fn gatekeeper(&self, org: &Org) -> String {
         self.key(org, &["admin", "gate"]).await
-    }
-
-    /// A runner token.
-    pub async fn runner_token(&self) -> String {
-        let (status, answer) =
-            self.operator("POST", "/operator/v1/runner-tokens", Some(&json!({"name": "hosts"}))).await;
-        assert_eq!(status, 201, "{answer}");
-        text(&answer["secret"])
     }
 
     /// A published public endpoint with its publisher paying; gives its id.

@@ -3,9 +3,10 @@
 use std::{fs, path::Path};
 
 /// Each table, and the file or folder of `src/` that it belongs to.
-const OWNERS: [(&str, &str); 36] = [
+const OWNERS: [(&str, &str); 37] = [
     ("orgs", "orgs/"),
     ("keys", "keys/"),
+    ("run_keys", "keys/"),
     ("records", "records.rs"),
     ("outbox", "outbox/"),
     ("outbox_backoff", "outbox/"),

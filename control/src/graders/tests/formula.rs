@@ -1,6 +1,6 @@
-//! Tests of [`super::formula`]: precedence, functions, what is refused, and that nothing makes it slow.
+//! Formulas: precedence, functions, what is refused, and that nothing makes it slow.
 
-use super::formula::{FORMULA_MAX_BYTES, Formula, FormulaError};
+use super::super::formula::{FORMULA_MAX_BYTES, Formula, FormulaError};
 use proptest::prelude::*;
 
 fn compute(formula: &str) -> Result<f64, FormulaError> {
