@@ -76,7 +76,7 @@ for path in ('/etc/shadow', '/root', '/home', '/var/cache/alphagate-canary', '/v
 tried('canary', open, '/var/cache/alphagate-canary', 'w')")
     .check(|seen| CANARY.starts_with("/var/cache") && seen.out().lines().count() == 12),
     case("R03_symlinks_stay_inside", "
-os.symlink('/etc/shadow', 'link'); os.symlink('/proc/1/root/etc/shadow', 'link2'); os.symlink('..' + '/..' * 30 + '/etc/shadow', 'link3')
+os.symlink('/etc/shadow', 'link'); os.symlink('/proc/1/cwd/etc/shadow', 'link2'); os.symlink('..' + '/..' * 30 + '/etc/shadow', 'link3')
 for link in ('link', 'link2', 'link3'): tried(link, open, link)")
     .check(|seen| seen.out().lines().count() == 3),
     case("R03_files_that_do_not_fit_never_start", "print('ALLOWED')")

@@ -211,7 +211,7 @@ for pid in [p for p in os.listdir('/proc') if p.isdigit() and int(p) != os.getpi
         "R15_shares_memory_with_the_next",
         r#"
 import os
-for path in ('/dev/shm/x', '/dev/mqueue/x', '/var/tmp/x', '/x'):
+for path in ('/dev/shm/x', '/dev/mqueue/x', '/var/x', '/x'):
     try: open(path, 'w'); print('GOT', path)
     except OSError: pass"#,
     ),
