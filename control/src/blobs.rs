@@ -186,3 +186,18 @@ pub(crate) async fn sweep(app: &App) -> Answer<usize> {
     }
     Ok(doomed.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_can_be_named_and_what_is_no_store_is_refused() {
+        // A second installation in one process changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        assert!(remote(&"s3://bucket/prefix".parse().unwrap()).is_ok());
+        for bad in ["ftp://host/x", "s3://", "mailto:x"] {
+            assert!(remote(&bad.parse().unwrap()).is_err(), "{bad}");
+        }
+    }
+}
