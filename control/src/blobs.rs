@@ -55,6 +55,11 @@ pub(crate) fn store(settings: &Settings) -> anyhow::Result<Arc<dyn ObjectStore>>
     Ok(Arc::new(folder.with_automatic_cleanup(true)))
 }
 
+/// Refuses a remote store that cannot be opened; a folder is made when it is first needed.
+pub(crate) fn check(settings: &Settings) -> anyhow::Result<()> {
+    settings.blob_url.as_ref().map(remote).transpose().map(drop)
+}
+
 fn remote(url: &url::Url) -> anyhow::Result<Arc<dyn ObjectStore>> {
     let variables = std::env::vars().filter(|(name, _)| name.starts_with("AWS_"));
     let variables = variables.map(|(name, value)| (name.to_ascii_lowercase(), value));
@@ -180,4 +185,19 @@ pub(crate) async fn sweep(app: &App) -> Answer<usize> {
             .await?;
     }
     Ok(doomed.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_can_be_named_and_what_is_no_store_is_refused() {
+        // A second installation in one process changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        assert!(remote(&"s3://bucket/prefix".parse().unwrap()).is_ok());
+        for bad in ["ftp://host/x", "s3://", "mailto:x"] {
+            assert!(remote(&bad.parse().unwrap()).is_err(), "{bad}");
+        }
+    }
 }
