@@ -122,23 +122,18 @@ impl Scene {
 
 pub fn demand(eval: &str, data: &str, thresholds: Value) -> Value {
     let source = json!({"type": "file_content", "content": [{"item": {"word": data}}]});
-    json!({"eval": eval, "data_source": {"type": "completions", "source": source}, "thresholds": thresholds})
+    let messages = json!({"type": "template", "template": [{"role": "user", "content": "{{item.word}}"}]});
+    let data_source = json!({"type": "completions", "source": source, "input_messages": messages});
+    json!({"eval": eval, "data_source": data_source, "thresholds": thresholds})
 }
 
 /// An eval of the org.
 pub async fn eval(bed: &Bed, org: &Org) -> String {
-    let id = Uuid::from_u128(rand());
-    let mut db = bed.database.superuser().await;
-    sqlx::query(
-        r#"INSERT INTO evals (org_id, id, name, data_source_config, testing_criteria)
-           VALUES ($1, $2, 'e', '{}', '[{"name": "lines"}]')"#,
-    )
-    .bind(uuid(&org.id))
-    .bind(id)
-    .execute(&mut db)
-    .await
-    .unwrap();
-    format!("eval_{}", id.simple())
+    let check = json!({"type": "string_check", "name": "lines", "input": "{{sample.output_text}}",
+        "reference": "{{item.word}}", "operation": "eq"});
+    let config = json!({"type": "custom", "item_schema": {"type": "object"}, "include_sample_schema": true});
+    let body = json!({"name": "e", "data_source_config": config, "testing_criteria": [check]});
+    text(&bed.make(org, "/v1/evals", body).await["id"])
 }
 
 fn rand() -> u128 {
