@@ -58,7 +58,7 @@ async fn replicas_share_a_run_and_each_line_becomes_one_item() {
     let scene = Scene::start().await;
     let mut others = vec![scene.bed.replica(&[]).await, scene.bed.replica(&[]).await];
     let eval = scene.eval(&[check()]).await;
-    let file = scene.upload(jsonl(300)).await.1;
+    let file = scene.upload(jsonl(150)).await.1;
     let run = scene.run(&eval, completions(json!({"type": "file_id", "id": file["id"]}))).await;
     let host = Host::new(&scene.bed).await;
     let ended = scene.play(&host, &eval, &run, |job| {
@@ -66,14 +66,14 @@ async fn replicas_share_a_run_and_each_line_becomes_one_item() {
         said(if asked.ends_with('7') { "wrong" } else { "right" })
     });
     let ended = ended.await;
-    assert_eq!((&ended["status"], counts(&ended)), (&json!("completed"), (300, 270, 30, 0)));
+    assert_eq!((&ended["status"], counts(&ended)), (&json!("completed"), (150, 135, 15, 0)));
     let mut db = scene.bed.database.superuser().await;
     let (items, numbers): (i64, i64) =
         sqlx::query_as("SELECT count(*), count(DISTINCT number) FROM output_items")
             .fetch_one(&mut db)
             .await
             .unwrap();
-    assert_eq!((items, numbers), (300, 300));
+    assert_eq!((items, numbers), (150, 150));
     for other in &mut others {
         other.stop().await;
     }
