@@ -2,7 +2,7 @@
 
 use crate::{
     bed::{code, read, text},
-    play::{Scene, demand, eval, finish},
+    play::{Scene, demand, eval},
 };
 use alphagate_contract::record::RecordValue;
 use reqwest::Method;
@@ -78,7 +78,7 @@ async fn errors_of_ours_leave_it_open_and_are_asked_again() {
     assert_eq!(open["evals"][0]["reasons"][0]["kind"], "errors");
     let running = scene.publish(2, Some(1)).await;
     assert_eq!((&running["state"], scene.runs().await), (&json!("running"), 2));
-    finish(&scene.bed, &text(&running["evals"][0]["run"]), "canceled", (3, 0, 0)).await;
+    scene.cancel_run(&running).await;
     let open = scene.ended(&running).await;
     assert_eq!(open["evals"][0]["reasons"], json!([{"kind": "run_ended", "status": "canceled"}]));
     // More tolerance settles what was measured already: nothing runs again.
@@ -151,14 +151,27 @@ async fn without_any_runner_it_is_inconclusive_at_the_deadline_and_its_runs_are_
     let open = scene.ended(&running).await;
     assert_eq!((&open["state"], &open["reason"]), (&json!("inconclusive"), &json!("deadline")));
     assert!(text(&open["ended_at"]) >= text(&open["deadline_at"]));
+    assert_eq!((scene.live().await, &open["evals"][0]["verdict"]), (Some(1), &Value::Null));
     scene.all_stopped().await;
-    // The endpoint is free again, and a result that comes late decides nothing.
-    finish(&scene.bed, &text(&open["evals"][0]["run"]), "completed", (10, 0, 0)).await;
-    assert_eq!(
-        (scene.publication(&running["id"]).await["state"].clone(), scene.live().await),
-        (json!("inconclusive"), Some(1))
-    );
+    // The endpoint is free again.
     assert_eq!(scene.publish(2, Some(1)).await["state"], "running");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn answers_that_come_after_the_deadline_decide_nothing() {
+    let scene = Scene::start().await;
+    scene.demand(&[scene.item(json!({"pass_rate": 1.0}))], 10).await;
+    let running = scene.publish(2, Some(1)).await;
+    let run = text(&running["evals"][0]["run"]);
+    scene.hold(&run).await;
+    assert_eq!(scene.ended(&running).await["reason"], "deadline");
+    scene.all_stopped().await;
+    scene.answer(&run, (10, 0, 0)).await;
+    let still = scene.publication(&running["id"]).await;
+    assert_eq!((&still["state"], scene.live().await), (&json!("inconclusive"), Some(1)));
+    // Nor do they stand for later: what was stopped is asked again.
+    let again = scene.publish(2, Some(1)).await;
+    assert_eq!((&again["state"], &again["evals"][0]["reused"]), (&json!("running"), &json!(false)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

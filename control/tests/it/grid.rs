@@ -28,7 +28,7 @@ enum Kind {
     Host,
 }
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 12] = [
     Kind::Nobody,
     Kind::Garbage,
     Kind::CallKey,
