@@ -175,6 +175,35 @@ async fn answers_that_come_after_the_deadline_decide_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_run_that_is_deleted_is_no_verdict() {
+    let scene = Scene::start().await;
+    let running = scene.publish(2, Some(1)).await;
+    let url = text(&running["evals"][0]["run_url"]);
+    assert_eq!(scene.bed.call("DELETE", &scene.org.admin, &url, None).await.0, 200);
+    let open = scene.ended(&running).await;
+    assert_eq!((&open["state"], &open["reason"]), (&json!("inconclusive"), &json!("no_verdict")));
+    assert_eq!(open["evals"][0]["reasons"], json!([{"kind": "run_ended", "status": "canceled"}]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_gate_that_cannot_be_run_is_said_at_once_or_ends_what_is_running() {
+    let scene = Scene::start().await;
+    let running = scene.publish(2, Some(1)).await;
+    let mut item = scene.item(json!({"pass_rate": 1.0}));
+    item["data_source"]["source"]["content"] = json!([{"item": {"word": 7}}]);
+    scene.demand(&[item], 600).await;
+    let open = scene.ended(&running).await;
+    assert_eq!((&open["state"], &open["reason"]), (&json!("inconclusive"), &json!("not_measurable")));
+    assert!(text(&open["message"]).contains(&scene.eval), "{open:#}");
+    let body = json!({"version": 2, "expected_live": 1});
+    let refused = scene.bed.post(&scene.org, &scene.path(), body).await;
+    assert_eq!((refused.0, &refused.1["error"]["param"]), (422, &json!("gate")), "{}", refused.1);
+    let list = scene.bed.get(&scene.org, &scene.path()).await.1;
+    assert_eq!(list["data"].as_array().unwrap().len(), 2, "nothing half-made");
+    scene.all_stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_long_poll_is_woken_by_the_end_and_says_running_when_its_time_is_up() {
     let scene = Scene::start().await;
     let running = scene.publish(2, Some(1)).await;
