@@ -10,6 +10,7 @@ mod change;
 mod credentials;
 #[doc(hidden)]
 pub mod doors;
+mod drain;
 mod endpoints;
 mod error;
 mod health;

@@ -4,8 +4,8 @@
 //! and a route cannot be anywhere else.
 
 use crate::{
-    app::App, catalog, credentials, endpoints, error::Error, health, installs, keys, orgs, publications,
-    quotas, records, request_id, usage, versions,
+    app::App, catalog, credentials, drain, endpoints, error::Error, health, installs, keys, orgs,
+    publications, quotas, records, request_id, usage, versions,
 };
 use alphagate_contract::problem::Code;
 use axum::{
@@ -138,5 +138,6 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(async || Error::from(Code::MethodNotAllowed))
         .layer(CatchPanicLayer::custom(request_id::after_panic))
         .layer(middleware::from_fn_with_state(app.clone(), request_id::under_id))
+        .layer(middleware::from_fn(drain::unread))
         .with_state(app)
 }
