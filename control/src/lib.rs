@@ -12,6 +12,7 @@ mod credentials;
 mod dispatch;
 #[doc(hidden)]
 pub mod doors;
+mod drain;
 mod endpoints;
 mod error;
 mod evals;

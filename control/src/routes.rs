@@ -4,8 +4,8 @@
 //! and a route cannot be anywhere else.
 
 use crate::{
-    app::App, catalog, credentials, dispatch, endpoints, error::Error, evals, events, files, gates, health,
-    installs, jobs, keys, orgs, publications, quotas, records, request_id, runners, usage, versions,
+    app::App, catalog, credentials, dispatch, drain, endpoints, error::Error, evals, events, files, gates,
+    health, installs, jobs, keys, orgs, publications, quotas, records, request_id, runners, usage, versions,
 };
 use alphagate_contract::problem::Code;
 use axum::{
@@ -227,5 +227,6 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(async || Error::from(Code::MethodNotAllowed))
         .layer(CatchPanicLayer::custom(request_id::after_panic))
         .layer(middleware::from_fn_with_state(app.clone(), request_id::under_id))
+        .layer(middleware::from_fn(drain::unread))
         .with_state(app)
 }

@@ -5,6 +5,12 @@ import { afterEach, beforeEach, mock, test } from 'node:test';
 import { bytes, pass, settled, text } from './platform.mjs';
 import { passOn, pathOf } from '../src/pass_on.js';
 
+globalThis.FixedLengthStream = class extends IdentityTransformStream {
+  constructor(length) {
+    super();
+    this.readable.length = length;
+  }
+};
 const { timers } = mock;
 const LIMIT_BYTES = 1_000;
 const WAIT_MS = 500;
@@ -54,15 +60,42 @@ test('a path is what will stand on the request line', () => {
   for (const [url, path] of cases) assert.equal(pathOf(url), path);
 });
 
-test('a declared body goes as it is, an undeclared one to the letter, none not at all', async () => {
-  const body = stream('abc');
-  send({ body, declared: 3 });
-  assert.equal(asked.options.body, body);
-  send({ body: stream('ab', 'c', 'déjà'), declared: -1 });
-  assert.equal(await read(asked.options.body), 'abcdéjà');
+test('a body arrives to the letter, with its length if it was declared, and none not at all', async () => {
+  for (const declared of [-1, 10]) {
+    send({ body: stream('ab', 'c', 'déjà', '!'), declared });
+    assert.equal(asked.options.body.length, declared < 0 ? undefined : declared);
+    assert.equal(await read(asked.options.body), 'abcdéjà!');
+  }
   send({ method: 'GET' });
   assert.ok(!('body' in asked.options));
   assert.deepEqual([asked.options.method, asked.options.headers, asked.options.redirect], ['GET', { a: 'b' }, 'manual']);
+});
+
+test('an early answer is shown when the caller has sent everything, which nobody has to read', async () => {
+  for (const [end, expected] of [
+    [() => asked.resolve(new Response('no', { status: 413 })), 413],
+    [() => asked.reject(new TypeError('connection refused')), 'unreachable'],
+  ]) {
+    let body;
+    const source = new ReadableStream({ type: 'bytes', start: (sender) => (body = sender) });
+    const { answer } = send({ body: source, declared: 600 });
+    let shown = null;
+    answer.then((outcome) => (shown = outcome));
+    body.enqueue(bytes('x'.repeat(300)));
+    end();
+    await settled();
+    assert.equal(shown, null, 'the caller is not listening yet');
+    body.enqueue(bytes('x'.repeat(300)));
+    body.close();
+    await settled();
+    assert.equal(shown?.status ?? shown, expected);
+  }
+  // A caller who never ends is told in the end.
+  const { answer } = send({ body: new ReadableStream({ type: 'bytes' }), declared: 600 });
+  asked.resolve(new Response('no', { status: 401 }));
+  await settled();
+  await pass(timers, 60_000, 10_000);
+  assert.equal((await answer).status, 401);
 });
 
 test('an undeclared body over the limit ends the request', async () => {

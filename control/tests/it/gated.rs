@@ -2,7 +2,7 @@
 
 use crate::{
     bed::{code, read, text},
-    play::{Scene, demand, eval, finish},
+    play::{Scene, demand, eval},
 };
 use alphagate_contract::record::RecordValue;
 use reqwest::Method;
@@ -78,7 +78,7 @@ async fn errors_of_ours_leave_it_open_and_are_asked_again() {
     assert_eq!(open["evals"][0]["reasons"][0]["kind"], "errors");
     let running = scene.publish(2, Some(1)).await;
     assert_eq!((&running["state"], scene.runs().await), (&json!("running"), 2));
-    finish(&scene.bed, &text(&running["evals"][0]["run"]), "canceled", (3, 0, 0)).await;
+    scene.cancel_run(&running).await;
     let open = scene.ended(&running).await;
     assert_eq!(open["evals"][0]["reasons"], json!([{"kind": "run_ended", "status": "canceled"}]));
     // More tolerance settles what was measured already: nothing runs again.
@@ -151,14 +151,56 @@ async fn without_any_runner_it_is_inconclusive_at_the_deadline_and_its_runs_are_
     let open = scene.ended(&running).await;
     assert_eq!((&open["state"], &open["reason"]), (&json!("inconclusive"), &json!("deadline")));
     assert!(text(&open["ended_at"]) >= text(&open["deadline_at"]));
+    assert_eq!((scene.live().await, &open["evals"][0]["verdict"]), (Some(1), &Value::Null));
     scene.all_stopped().await;
-    // The endpoint is free again, and a result that comes late decides nothing.
-    finish(&scene.bed, &text(&open["evals"][0]["run"]), "completed", (10, 0, 0)).await;
-    assert_eq!(
-        (scene.publication(&running["id"]).await["state"].clone(), scene.live().await),
-        (json!("inconclusive"), Some(1))
-    );
+    // The endpoint is free again.
     assert_eq!(scene.publish(2, Some(1)).await["state"], "running");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn answers_that_come_after_the_deadline_decide_nothing() {
+    let scene = Scene::start().await;
+    scene.demand(&[scene.item(json!({"pass_rate": 1.0}))], 10).await;
+    let running = scene.publish(2, Some(1)).await;
+    let run = text(&running["evals"][0]["run"]);
+    scene.hold(&run).await;
+    assert_eq!(scene.ended(&running).await["reason"], "deadline");
+    scene.all_stopped().await;
+    scene.answer(&run, (10, 0, 0)).await;
+    let still = scene.publication(&running["id"]).await;
+    assert_eq!((&still["state"], scene.live().await), (&json!("inconclusive"), Some(1)));
+    // Nor do they stand for later: what was stopped is asked again.
+    let again = scene.publish(2, Some(1)).await;
+    assert_eq!((&again["state"], &again["evals"][0]["reused"]), (&json!("running"), &json!(false)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_run_that_is_deleted_is_no_verdict() {
+    let scene = Scene::start().await;
+    let running = scene.publish(2, Some(1)).await;
+    let url = text(&running["evals"][0]["run_url"]);
+    assert_eq!(scene.bed.call("DELETE", &scene.org.admin, &url, None).await.0, 200);
+    let open = scene.ended(&running).await;
+    assert_eq!((&open["state"], &open["reason"]), (&json!("inconclusive"), &json!("no_verdict")));
+    assert_eq!(open["evals"][0]["reasons"], json!([{"kind": "run_ended", "status": "canceled"}]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_gate_that_cannot_be_run_is_said_at_once_or_ends_what_is_running() {
+    let scene = Scene::start().await;
+    let running = scene.publish(2, Some(1)).await;
+    let mut item = scene.item(json!({"pass_rate": 1.0}));
+    item["data_source"]["source"]["content"] = json!([{"item": {"word": 7}}]);
+    scene.demand(&[item], 600).await;
+    let open = scene.ended(&running).await;
+    assert_eq!((&open["state"], &open["reason"]), (&json!("inconclusive"), &json!("not_measurable")));
+    assert!(text(&open["message"]).contains(&scene.eval), "{open:#}");
+    let body = json!({"version": 2, "expected_live": 1});
+    let refused = scene.bed.post(&scene.org, &scene.path(), body).await;
+    assert_eq!((refused.0, &refused.1["error"]["param"]), (422, &json!("gate")), "{}", refused.1);
+    let list = scene.bed.get(&scene.org, &scene.path()).await.1;
+    assert_eq!(list["data"].as_array().unwrap().len(), 2, "nothing half-made");
+    scene.all_stopped().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -3,7 +3,7 @@
 use crate::{
     bed::{Reply, code, read, text},
     bodies::all_at_once,
-    play::{Scene, demand, eval, finish, uuid},
+    play::{Scene, demand, eval, passed_behind_our_back, uuid},
     process::Process,
 };
 use reqwest::Method;
@@ -170,7 +170,7 @@ async fn what_ended_while_nobody_ran_is_decided_by_whoever_starts_next() {
     let path = format!("/v1/endpoints/{other}/publications");
     let hanging = scene.bed.make(&scene.org, &path, json!({"version": 2, "expected_live": 1})).await;
     scene.bed.control.stop().await;
-    finish(&scene.bed, &text(&passing["evals"][0]["run"]), "completed", (10, 0, 0)).await;
+    passed_behind_our_back(&scene.bed, &text(&passing["evals"][0]["run"])).await;
     scene.bed.control = scene.bed.replica(&[]).await;
     assert_eq!(scene.ended(&passing).await["state"], "live");
     let path = format!("{path}/{}?wait_s=30", text(&hanging["id"]));
@@ -191,7 +191,7 @@ async fn killed_in_the_middle_of_a_decision_the_next_process_decides() {
     let lock = sqlx::query("SELECT FROM records WHERE key = $1 FOR UPDATE").bind(record);
     assert_eq!(lock.execute(&mut *hold).await.unwrap().rows_affected(), 1);
     let mut process = Process::start(secrets, database, edge, &[]).await;
-    finish(&scene.bed, &text(&running["evals"][0]["run"]), "completed", (10, 0, 0)).await;
+    passed_behind_our_back(&scene.bed, &text(&running["evals"][0]["run"])).await;
     let mut db = database.superuser().await;
     let waiting = "SELECT count(*) FROM pg_stat_activity
          WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO records%'";

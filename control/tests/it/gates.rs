@@ -1,10 +1,11 @@
 //! The gate of an endpoint: who says what it demands, what it refuses, and that nothing gets round it.
 
 use crate::{
-    bed::{Bed, code, text},
+    bed::{Bed, code, read, text},
     pg::{TENANT, connect},
-    play::{Scene, demand, eval, uuid},
+    play::{Scene, asked, demand, eval, uuid},
 };
+use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _};
 
@@ -86,15 +87,43 @@ async fn what_cannot_be_demanded_is_refused_by_its_field_and_changes_nothing() {
 async fn what_a_gate_names_cannot_be_deleted() {
     let scene = Scene::start().await;
     let free = eval(&scene.bed, &scene.org).await;
-    let mut db = scene.bed.database.superuser().await;
-    let mut delete = async |eval: &str| {
-        sqlx::query("DELETE FROM evals WHERE id = $1").bind(uuid(eval)).execute(&mut db).await
+    let file = upload(&scene, &vec!["{\"item\": {\"word\": \"a\"}}"; 10].join("\n")).await;
+    let source = asked(json!({"type": "file_id", "id": file}));
+    let item = json!({"eval": scene.eval, "data_source": source, "thresholds": {"pass_rate": 1}});
+    scene.demand(&[item], 600).await;
+    let delete = async |what: &str| {
+        let reply = scene.bed.call("DELETE", &scene.org.admin, what, None).await;
+        (reply.0, code(&reply).1.to_owned())
     };
-    let refused = delete(&scene.eval).await.unwrap_err();
-    assert_eq!(refused.as_database_error().unwrap().constraint(), Some("gate_evals_eval_fk"));
-    assert_eq!(delete(&free).await.unwrap().rows_affected(), 1);
+    let (of_eval, of_file) = (format!("/v1/evals/{}", scene.eval), format!("/v1/files/{file}"));
+    assert_eq!(delete(&of_eval).await, (409, "conflict".to_owned()));
+    assert_eq!(delete(&of_file).await, (409, "conflict".to_owned()));
+    assert_eq!(delete(&format!("/v1/evals/{free}")).await.0, 200);
+    // The file's items are asked like any others.
+    let running = scene.publish(2, Some(1)).await;
+    scene.finish(&running, 0, (10, 0, 0)).await;
+    assert_eq!(scene.ended(&running).await["state"], "live");
     scene.demand(&[], 60).await;
-    assert_eq!(delete(&scene.eval).await.unwrap().rows_affected(), 1);
+    assert_eq!((delete(&of_eval).await.0, delete(&of_file).await.0), (200, 200));
+    // What was measured still stands to be read.
+    let kept = scene.publication(&running["id"]).await;
+    assert_eq!(
+        (&kept["evals"][0]["verdict"], &kept["evals"][0]["counts"]["passed"]),
+        (&json!("passed"), &json!(10))
+    );
+}
+
+/// A file of data; gives its id.
+async fn upload(scene: &Scene, lines: &str) -> String {
+    let part = |name: &str, content: &str| {
+        format!("--cut\r\ncontent-disposition: form-data; name={name}\r\n\r\n{content}\r\n")
+    };
+    let body = part("\"purpose\"", "evals") + &part("\"file\"; filename=\"a.jsonl\"", lines) + "--cut--\r\n";
+    let request = scene.bed.request(Method::POST, "/v1/files").bearer_auth(&scene.org.admin);
+    let request = request.header("content-type", "multipart/form-data; boundary=cut").body(body);
+    let (status, answer) = read(request).await;
+    assert!([200, 201].contains(&status), "{answer}");
+    text(&answer["id"])
 }
 
 /// Statements of the tenant role in one transaction, and the constraint that refuses its commit.
@@ -114,7 +143,8 @@ async fn refused(scene: &Scene, statements: &[String]) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn no_path_gets_round_the_gate_not_even_through_the_database() {
-    let scene = Scene::start().await;
+    // The sweep would decide what is put into its rows here.
+    let scene = Scene::with(&[("AG_GATE_POLL_MS", "3600000")]).await;
     let (org, endpoint) = (uuid(&scene.org.id), uuid(&scene.endpoint));
     let running = scene.publish(2, Some(1)).await;
     let publication = uuid(&text(&running["id"]));

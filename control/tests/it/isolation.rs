@@ -1,5 +1,6 @@
 //! C02: what belongs to another org is not there, to the letter.
 
+use crate::evals_scene::{Evals, content, item};
 use crate::{
     bed::{Bed, Org, bytes, text, version},
     jobs_hosts::job,
@@ -17,6 +18,7 @@ struct Full {
     publication: String,
     install: String,
     job: String,
+    evals: Evals,
 }
 
 async fn full(bed: &Bed, name: &str, foreign: &str) -> Full {
@@ -34,6 +36,7 @@ async fn full(bed: &Bed, name: &str, foreign: &str) -> Full {
         publication: text(&list["data"][0]["id"]),
         install: text(&install["id"]),
         job: bed.job(&org, job()).await,
+        evals: Evals::new(bed, &org).await,
         endpoint,
         org,
     }
@@ -51,16 +54,19 @@ impl Full {
             "endpoints" => &self.endpoint,
             "installs" => &self.install,
             "jobs" => &self.job,
+            "evals" => &self.evals.eval,
+            "files" => &self.evals.file,
             other => panic!("a route with an unknown noun: {other}"),
         };
         let path = route.path.replace("{id}", &swap(id)).replace("{number}", "1");
-        let path = path.replace("{*path}", "a.txt");
+        let path = path.replace("{*path}", "a.txt").replace("{run}", &swap(&self.evals.run));
+        let path = path.replace("{item}", &swap(&self.evals.item));
         path.replace("{publication}", &swap(&self.publication))
     }
 }
 
 fn is_of_an_org(route: &Route) -> bool {
-    matches!(route.caller, Caller::Admin | Caller::Gatekeeper | Caller::Evaluator)
+    matches!(route.caller, Caller::Admin | Caller::Evaluator | Caller::Gatekeeper)
 }
 
 /// A body that the route takes.
@@ -72,6 +78,9 @@ fn body(route: &Route) -> Value {
         (_, "/v1/keys/{id}/rotate") => json!({"overlap_s": 0}),
         (_, "/v1/endpoints/{id}/versions") => version(None),
         (_, "/v1/endpoints/{id}/publications") => json!({"version": 1, "expected_live": null}),
+        (_, "/v1/evals/{id}/runs") => {
+            json!({"data_source": {"type": "jsonl", "source": content(&[item(0)])}})
+        }
         _ => json!({}),
     }
 }
@@ -96,7 +105,7 @@ async fn c02_a_foreign_id_is_answered_as_a_missing_one_on_every_route() {
         assert_eq!(foreign, missing, "{} {}", route.method, route.path);
         walked += 1;
     }
-    assert!(walked >= 25, "only {walked} routes were walked");
+    assert!(walked >= 40, "only {walked} routes were walked");
     // Nothing of it had an effect.
     assert_eq!(bed.job_now(&a.org, &a.job).await["state"], "queued");
     let (status, key) = bed.get(&a.org, &format!("/v1/keys/{}", a.key)).await;

@@ -1,13 +1,23 @@
-//! Plays the evals of a gate: what a run measures, without a runner.
+//! A gate and a publication, with the real evals behind them and a host that answers as the test says.
 
-use crate::bed::{Bed, Org, Reply, text};
+use crate::{
+    bed::{Bed, Org, Reply, text},
+    jobs_hosts::{Host, report},
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 /// How long a test waits for something that happens at once: the machine may be busy.
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(60);
+/// Items of every run.
+const ITEMS: usize = 10;
 
 pub fn uuid(id: &str) -> Uuid {
     id.split_once('_').unwrap().1.parse().unwrap()
@@ -20,9 +30,12 @@ pub struct Scene {
     pub keeper: String,
     pub endpoint: String,
     pub eval: String,
+    host: Host,
+    /// Samples that were claimed, by the run that they belong to.
+    held: Mutex<HashMap<Uuid, Vec<Value>>>,
 }
 
-/// What a run measured: passed, failed, errored.
+/// What a run measures: passed, failed, errored; ten together. The errors are ours.
 pub type Counts = (i64, i64, i64);
 
 impl Scene {
@@ -37,7 +50,9 @@ impl Scene {
         bed.version(&org, &endpoint).await;
         let keeper = bed.gatekeeper(&org).await;
         let eval = eval(&bed, &org).await;
-        let scene = Self { bed, org, keeper, endpoint, eval };
+        let token = bed.runner_token().await;
+        let host = Host::register(&bed, &token, json!({"slots": {"sandbox": 0, "sample": 100}})).await;
+        let scene = Self { bed, org, keeper, endpoint, eval, host, held: Mutex::default() };
         scene.demand(&[scene.item(json!({"pass_rate": 1.0}))], 600).await;
         scene
     }
@@ -88,10 +103,51 @@ impl Scene {
         endpoint["live"].as_u64()
     }
 
-    /// Ends the run of a publication's eval.
+    /// Answers the samples of a publication's eval so that its run ends with these counts.
     pub async fn finish(&self, publication: &Value, position: usize, counts: Counts) {
         let found = self.publication(&publication["id"]).await;
-        finish(&self.bed, &text(&found["evals"][position]["run"]), "completed", counts).await;
+        let run = text(&found["evals"][position]["run"]);
+        self.hold(&run).await;
+        self.answer(&run, counts).await;
+    }
+
+    /// Claims all samples of a run.
+    pub async fn hold(&self, run: &str) {
+        let begun = Instant::now();
+        let mut held = self.held.lock().await;
+        let mut db = self.bed.database.superuser().await;
+        while held.get(&uuid(run)).map_or(0, Vec::len) < ITEMS {
+            assert!(begun.elapsed() < SOON, "the samples of {run} do not come: {held:?}");
+            for claimed in self.host.claim(0, 100).await {
+                let owner = sqlx::query_scalar("SELECT owner_run FROM jobs WHERE id = $1");
+                let owner = owner.bind(uuid(&text(&claimed["job"]))).fetch_one(&mut db).await.unwrap();
+                held.entry(owner).or_default().push(claimed);
+            }
+        }
+    }
+
+    /// Answers the samples of a run that were claimed; one that comes too late is refused, and that is all.
+    pub async fn answer(&self, run: &str, (passed, failed, errored): Counts) {
+        let claimed = self.held.lock().await.remove(&uuid(run)).unwrap_or_default();
+        assert_eq!(claimed.len() as i64, passed + failed + errored);
+        for (number, claimed) in (0..).zip(&claimed) {
+            let body = if number < passed {
+                said("yes")
+            } else if number < passed + failed {
+                said("no")
+            } else {
+                json!({"status": "failed", "error": {"code": "server_error", "message": "down"}})
+            };
+            let mut report = report(json!({"how": "answered", "status": 200}));
+            report["result"] = BASE64_STANDARD.encode(body.to_string()).into();
+            assert!([204, 409].contains(&self.host.finish(claimed, report).await.0));
+        }
+    }
+
+    /// Cancels the run of a publication's eval, as an evaluator may.
+    pub async fn cancel_run(&self, publication: &Value) {
+        let url = text(&publication["evals"][0]["run_url"]);
+        assert_eq!(self.bed.call("POST", &self.org.admin, &url, None).await.0, 200);
     }
 
     /// How many runs of the gate go on.
@@ -120,56 +176,43 @@ impl Scene {
     }
 }
 
+fn said(answer: &str) -> Value {
+    let content = json!([{"type": "output_text", "text": answer}]);
+    json!({"status": "completed", "output": [{"type": "message", "role": "assistant", "content": content}]})
+}
+
+/// An eval of a gate, over ten items of these data.
 pub fn demand(eval: &str, data: &str, thresholds: Value) -> Value {
-    let source = json!({"type": "file_content", "content": [{"item": {"word": data}}]});
-    json!({"eval": eval, "data_source": {"type": "completions", "source": source}, "thresholds": thresholds})
+    let source = json!({"type": "file_content", "content": vec![json!({"item": {"word": data}}); ITEMS]});
+    json!({"eval": eval, "data_source": asked(source), "thresholds": thresholds})
 }
 
-/// An eval of the org.
+/// A data source that asks the version about each item.
+pub fn asked(source: Value) -> Value {
+    let messages = json!({"type": "template", "template": [{"role": "user", "content": "{{item.word}}"}]});
+    json!({"type": "completions", "source": source, "input_messages": messages})
+}
+
+/// An eval of the org: whoever says yes, passes.
 pub async fn eval(bed: &Bed, org: &Org) -> String {
-    let id = Uuid::from_u128(rand());
-    let mut db = bed.database.superuser().await;
-    sqlx::query(
-        r#"INSERT INTO evals (org_id, id, name, data_source_config, testing_criteria)
-           VALUES ($1, $2, 'e', '{}', '[{"name": "lines"}]')"#,
-    )
-    .bind(uuid(&org.id))
-    .bind(id)
-    .execute(&mut db)
-    .await
-    .unwrap();
-    format!("eval_{}", id.simple())
+    let schema = json!({"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]});
+    let lines = json!({"type": "string_check", "name": "lines", "operation": "eq", "reference": "yes",
+        "input": "{{sample.output_text}}"});
+    let config = json!({"type": "custom", "item_schema": schema, "include_sample_schema": true});
+    let body = json!({"name": "e", "data_source_config": config, "testing_criteria": [lines]});
+    text(&bed.make(org, "/v1/evals", body).await["id"])
 }
 
-fn rand() -> u128 {
-    use std::hash::{BuildHasher as _, RandomState};
-    u128::from(RandomState::new().hash_one(1)) << 64 | u128::from(RandomState::new().hash_one(2))
-}
-
-/// Ends a run as its feature does: its rows, what the gate copies of them, and a word to the sweep, at once.
-pub async fn finish(bed: &Bed, run: &str, status: &str, counts: Counts) {
+/// The rows that a process leaves which is killed between the end of a run and the decision.
+pub async fn passed_behind_our_back(bed: &Bed, run: &str) {
     let mut db = bed.database.superuser().await;
     let mut tx = db.begin().await.unwrap();
-    let (passed, failed, errored) = counts;
-    let items: Vec<Uuid> = (0..failed + errored).map(|_| Uuid::from_u128(rand())).collect();
-    sqlx::query(
-        "WITH run AS (
-            UPDATE eval_runs SET status = $2, ended_at = now(), total = $3 + $4 + $5, started = $3 + $4 + $5,
-                passed = $3, failed = $4, errored = $5, infrastructure = $5
-            WHERE id = $1 AND ended_at IS NULL RETURNING id)
-         UPDATE gate_runs SET ended_at = now(), status = $2, passed = $3, failed = $4, errored = $5,
-            infrastructure = $5, total = $3 + $4 + $5, failing = $6, mean_scores = '{}'
-         WHERE run_id IN (SELECT id FROM run) AND ended_at IS NULL",
-    )
-    .bind(uuid(run))
-    .bind(status)
-    .bind(passed)
-    .bind(failed)
-    .bind(errored)
-    .bind(items)
-    .execute(&mut *tx)
-    .await
-    .unwrap();
-    sqlx::query("SELECT pg_notify('alphagate_jobs', 'sweep')").execute(&mut *tx).await.unwrap();
+    for sql in [
+        "UPDATE eval_runs SET status = 'completed', ended_at = now(), started = total, passed = total WHERE id = $1",
+        "UPDATE gate_runs SET ended_at = now(), status = 'completed', passed = 10, failed = 0, errored = 0,
+            infrastructure = 0, total = 10, failing = '{}', mean_scores = '{}' WHERE run_id = $1",
+    ] {
+        sqlx::query(sql).bind(uuid(run)).execute(&mut *tx).await.unwrap();
+    }
     tx.commit().await.unwrap();
 }

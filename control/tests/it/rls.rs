@@ -9,7 +9,7 @@ use crate::{
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-const TENANT_TABLES: [&str; 23] = [
+const TENANT_TABLES: [&str; 30] = [
     "orgs",
     "keys",
     "records",
@@ -22,6 +22,17 @@ const TENANT_TABLES: [&str; 23] = [
     "installs",
     "quotas",
     "idempotency",
+    "gates",
+    "gate_evals",
+    "gate_runs",
+    "verdicts",
+    "files",
+    "file_chunks",
+    "evals",
+    "eval_runs",
+    "eval_run_feeds",
+    "eval_run_usage",
+    "output_items",
     "jobs",
     "job_attempts",
     "job_output",
@@ -29,10 +40,6 @@ const TENANT_TABLES: [&str; 23] = [
     "job_queues",
     "job_settings",
     "blobs",
-    "gates",
-    "gate_evals",
-    "gate_runs",
-    "verdicts",
 ];
 
 async fn fill(bed: &Bed) -> (crate::bed::Org, crate::bed::Org) {
@@ -58,6 +65,14 @@ async fn fill(bed: &Bed) -> (crate::bed::Org, crate::bed::Org) {
     assert_eq!(put.0, 200, "{}", put.1);
     let publication = json!({"version": 2, "expected_live": 1});
     bed.make(&a, &format!("/v1/endpoints/{endpoint}/publications"), publication).await;
+    crate::evals_scene::Evals::new(bed, &a).await;
+    let mut db = bed.database.superuser().await;
+    sqlx::query(
+        "INSERT INTO eval_run_usage SELECT org_id, id, 'm', 1, 1, 1, 1, 1 FROM eval_runs ON CONFLICT DO NOTHING",
+    )
+    .execute(&mut db)
+    .await
+    .unwrap();
     (a, b)
 }
 
@@ -138,6 +153,13 @@ async fn the_tenant_role_cannot_write_for_another_org_nor_change_what_is_immutab
         "UPDATE versions SET config = '{}'".to_owned(),
         "UPDATE keys SET digest = digest".to_owned(),
         "UPDATE orgs SET suspended = false".to_owned(),
+        "UPDATE evals SET testing_criteria = testing_criteria".to_owned(),
+        "UPDATE eval_runs SET data_source = data_source".to_owned(),
+        "UPDATE output_items SET item = item".to_owned(),
+        "UPDATE file_chunks SET data = data".to_owned(),
+        format!(
+            "INSERT INTO evals (org_id, id, name, data_source_config, testing_criteria) VALUES ('{b}', '{b}', 'x', '{{}}', '[]')"
+        ),
         "DELETE FROM keys".to_owned(),
         "DELETE FROM publications".to_owned(),
         "UPDATE publications SET version = 1".to_owned(),
@@ -182,6 +204,9 @@ async fn the_system_role_reads_no_secret_and_changes_no_tenants_configuration() 
     let mut db = connect(&bed.database.name, Some(SYSTEM)).await;
     for sql in [
         "SELECT secret FROM credentials",
+        "SELECT item FROM output_items",
+        "SELECT data FROM file_chunks",
+        "SELECT * FROM evals",
         "SELECT config FROM versions",
         "UPDATE endpoints SET live_version = NULL",
         "UPDATE publications SET state = 'live'",

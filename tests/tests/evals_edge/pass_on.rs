@@ -49,7 +49,10 @@ impl Evaluator {
     async fn with(bed: &Bed, scopes: &[&str]) -> Result<Self> {
         let org = bed.org("Evaluators").await?;
         let key = org.admin.mint_key("evaluator", scopes).await?;
-        let http = reqwest::Client::builder().redirect(redirect::Policy::none()).build()?;
+        // A connection of its own for each request: one that lay idle may just have been closed, and an upload cannot be
+        // sent twice.
+        let http = reqwest::Client::builder().redirect(redirect::Policy::none()).pool_max_idle_per_host(0);
+        let http = http.build()?;
         Ok(Self { org: org.id, key, edge_url: bed.edge_url(), http })
     }
 
@@ -339,5 +342,18 @@ async fn control_away_is_503_in_the_envelope_and_so_is_what_stands_in_front_of_i
     assert_ne!(evaluator.get("/v1/evals").await?.status().as_u16(), 503);
     let behind = Evaluator::new(stand_in().await?.bed).await?;
     assert_eq!(code(behind.get("/v1/jobs/broken").await?).await?, (503, "control_unavailable".to_owned()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn controls_refusal_of_a_large_upload_is_read_by_the_caller() -> Result<()> {
+    let evaluator = Evaluator::with(Bed::shared().await?, &["call"]).await?;
+    for bytes in [1_000, 1_000_000, 20_000_000] {
+        for _ in 0..5 {
+            let upload = evaluator.request(Method::POST, "/v1/files/no/such/route").body(vec![b'x'; bytes]);
+            let answer = code(upload.send().await.with_context(|| format!("{bytes} bytes"))?).await?;
+            assert_eq!(answer, (404, "route_not_found".to_owned()), "{bytes} bytes");
+        }
+    }
     Ok(())
 }
