@@ -55,6 +55,11 @@ pub(crate) fn store(settings: &Settings) -> anyhow::Result<Arc<dyn ObjectStore>>
     Ok(Arc::new(folder.with_automatic_cleanup(true)))
 }
 
+/// Refuses a remote store that cannot be opened; a folder is made when it is first needed.
+pub(crate) fn check(settings: &Settings) -> anyhow::Result<()> {
+    settings.blob_url.as_ref().map(remote).transpose().map(drop)
+}
+
 fn remote(url: &url::Url) -> anyhow::Result<Arc<dyn ObjectStore>> {
     let variables = std::env::vars().filter(|(name, _)| name.starts_with("AWS_"));
     let variables = variables.map(|(name, value)| (name.to_ascii_lowercase(), value));

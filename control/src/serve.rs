@@ -4,7 +4,8 @@
 //! hand. Whatever is left is in the database.
 
 use crate::{
-    app::App, evals, events, housekeeping, jobs, outbox, outbox::Inbox, platform::Host, publications, routes,
+    app::App, blobs, evals, events, housekeeping, jobs, outbox, outbox::Inbox, platform::Host, publications,
+    routes,
     settings::Settings, store,
 };
 use anyhow::Context as _;
@@ -40,7 +41,8 @@ pub async fn check(app: &App) -> anyhow::Result<()> {
     for pool in pools {
         store::check_migrated(pool).await?;
     }
-    store::check_logins(app.tenants().pool(), app.system()).await
+    store::check_logins(app.tenants().pool(), app.system()).await?;
+    blobs::check(app.settings())
 }
 
 /// Serves until `stop` is ready, then finishes what has begun.

@@ -192,6 +192,9 @@ mod tests {
     }
 
     proptest! {
+        // A case is a megabyte.
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
         #[test]
         fn pieces_are_the_stream_and_lines_are_found_again(sizes in prop::collection::vec(0_usize..90_000, 0..30), step in 1_usize..70_000) {
             let lines: Vec<String> = sizes.iter().map(|size| format!("{{\"item\":{{\"a\":\"{}\"}}}}", "y".repeat(*size))).collect();

@@ -3,6 +3,7 @@
 //! The rows come from the router's own table, so a new route is in the grid without anybody's doing; what it must answer
 //! follows from who may call it. Nothing may shrink it.
 
+use crate::evals_scene::Evals;
 use crate::{
     bed::{Bed, Org, code, read, text},
     jobs_hosts::{Host, passed},
@@ -107,8 +108,13 @@ impl Cast {
         let runner = Host::register(&bed, &host, json!({})).await;
         let job = ended_job(&bed, &own, &runner).await;
         let runner = runner.id;
-        let evals = bed.make(&own, "/v1/keys", json!({"name": "evals", "scopes": ["evals"]})).await;
+        let evals_key = bed.key(&own, &["evals"]).await;
+        let evals = Evals::new(&bed, &own).await;
         let ids = vec![
+            ("/v1/evals/", evals.eval),
+            ("/v1/files/", evals.file),
+            ("{run}", evals.run),
+            ("{item}", evals.item),
             ("/operator/v1/orgs/", own.id.clone()),
             ("/v1/keys/", text(&call["id"])),
             ("/v1/credentials/", text(&credential["id"])),
@@ -121,7 +127,6 @@ impl Cast {
             ("{runner}", runner),
         ];
         let (call_key, operator) = (text(&call["secret"]), bed.secrets["AG_OPERATOR_TOKEN"].clone());
-        let evals_key = text(&evals["secret"]);
         Self { bed, own, foreign, call_key, evals_key, gatekeepers, operator, host, ids }
     }
 
@@ -131,6 +136,7 @@ impl Cast {
         let of = self.ids.iter().find(|(prefix, _)| route.path.starts_with(prefix));
         let path = of.map_or(route.path.to_owned(), |(_, own)| route.path.replace("{id}", own));
         let path = path.replace("{number}", "1").replace("{publication}", id("{publication}"));
+        let path = path.replace("{run}", id("{run}")).replace("{item}", id("{item}"));
         let path = path.replace("{runner}", id("{runner}")).replace("{*path}", "deep/a.txt");
         path.replace("{*key}", &format!("v1/org/{}", self.own.id))
     }

@@ -14,6 +14,8 @@ use std::{
 };
 use tokio::net::TcpListener;
 
+/// What is lost when nothing is.
+const NOTHING: [Value; 0] = [];
 const SHORT_LEASE: (&str, &str) = ("AG_LEASE_MS", "1500");
 
 async fn short() -> (Bed, Org, Host) {
@@ -36,7 +38,7 @@ async fn a_lease_that_is_renewed_holds_and_one_that_runs_out_is_taken_over_and_f
     host.output(&claimed, 0, &[chunk("stdout", b"old")]).await;
     for _ in 0..6 {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        assert_eq!(host.renew(&[&claimed]).await, [json!(0); 0]);
+        assert_eq!(host.renew(&[&claimed]).await, NOTHING);
         assert_eq!(bed.job_now(&org, &id).await["state"], "running");
     }
     let silent = Instant::now();
@@ -82,7 +84,7 @@ async fn a_lost_lease_can_be_renewed_until_somebody_takes_over_but_not_past_the_
     let first = bed.job(&org, job()).await;
     let claimed = host.claim_one().await;
     bed.job_in(&org, &first, "queued").await;
-    assert_eq!(host.renew(&[&claimed]).await, [json!(0); 0]);
+    assert_eq!(host.renew(&[&claimed]).await, NOTHING);
     assert_eq!(bed.job_now(&org, &first).await["state"], "starting");
     bed.job_in(&org, &first, "queued").await;
     let mut urgent = job();
@@ -139,7 +141,7 @@ async fn a_runner_that_registers_again_goes_on_with_what_it_holds() {
     let claimed = host.claim_one().await;
     let again = Host::register(&bed, &host.token, json!({})).await;
     assert_ne!(again.id, host.id);
-    assert_eq!(again.renew(&[&claimed]).await, [json!(0); 0]);
+    assert_eq!(again.renew(&[&claimed]).await, NOTHING);
     bed.post(&org, &format!("/v1/jobs/{id}/cancel"), json!({})).await;
     let commands = again.post("commands", &json!({"known": [], "draining": false})).await.1;
     assert_eq!(commands["stop"], json!([held(&claimed)]));
@@ -182,7 +184,7 @@ async fn c11_leases_are_the_databases_whatever_the_clocks_of_the_hosts_say() {
         let claimed = host.claim_one().await;
         for _ in 0..6 {
             tokio::time::sleep(Duration::from_millis(300)).await;
-            assert_eq!(host.renew(&[&claimed]).await, [json!(0); 0]);
+            assert_eq!(host.renew(&[&claimed]).await, NOTHING);
         }
         let begun = Instant::now();
         bed.job_in(&org, &id, "queued").await;
@@ -218,7 +220,7 @@ async fn five_seconds_without_postgres_cost_no_attempt_though_the_lease_is_short
     host.output(&claimed[0], 0, &[chunk("stdout", b"a")]).await;
     // A beat of the pulse before the outage.
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(host.renew(&[&claimed[0], &claimed[1]]).await, [json!(0); 0]);
+    assert_eq!(host.renew(&[&claimed[0], &claimed[1]]).await, NOTHING);
     line.cut();
     let cut = Instant::now();
     while cut.elapsed() < Duration::from_secs(5) {
@@ -261,7 +263,7 @@ async fn a_control_that_was_away_takes_no_lease_from_runners_that_could_not_rene
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     let host = Host { url: bed.control.url.clone(), ..host };
     assert_eq!(bed.job_now(&org, &id).await["state"], "running");
-    assert_eq!(host.renew(&[&claimed]).await, [json!(0); 0]);
+    assert_eq!(host.renew(&[&claimed]).await, NOTHING);
     assert_eq!(host.finish(&claimed, passed()).await.0, 204);
     assert_eq!(attempts(&bed.job_now(&org, &id).await), 1);
 }

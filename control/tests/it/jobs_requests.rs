@@ -83,6 +83,13 @@ fn bad_jobs() -> Vec<(Value, &'static str)> {
         cases.push((files(json!([{"path": path, "content": ""}])), "files[0].path"));
     }
     cases.push((files(json!([{"path": "x".repeat(256), "content": ""}])), "files[0].path"));
+    cases.extend(bad_limits());
+    cases
+}
+
+/// Limits that nobody gets: too little, too much, and what is no number.
+fn bad_limits() -> Vec<(Value, &'static str)> {
+    let mut cases = Vec::new();
     let bounds: [(&str, &'static str, u64, u64); 6] = [
         ("wall_ms", "limits.wall_ms", 0, 3_600_001),
         ("cpu_ms", "limits.cpu_ms", 0, 57_600_001),

@@ -11,12 +11,16 @@
 
 mod bed;
 mod edge;
+mod evals_scene;
 mod pg;
 mod play;
 
 mod bodies;
 mod clocks;
 mod credentials;
+mod evals;
+mod evals_bad;
+mod evals_crash;
 mod gated;
 mod gated_meanwhile;
 mod gates;

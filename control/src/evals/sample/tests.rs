@@ -1,11 +1,12 @@
 //! Answers of endpoints, and what graders see of them.
 
 use super::*;
-use crate::evals::source::InputMessages;
+use crate::evals::source::{InputMessages, Kind};
 use alphagate_contract::job::{Bytes, Report};
 
 fn ask() -> Ask {
-    let sampling = Sampling { temperature: Some(0.5), ..Sampling::default() };
+    let params = json!({"temperature": 0.5}).as_object().unwrap().clone();
+    let sampling = Sampling::accept(Kind::Responses, params).unwrap();
     Ask { model: "poet".into(), messages: InputMessages::Template { template: Vec::new() }, sampling }
 }
 
