@@ -87,7 +87,7 @@ async fn what_cannot_be_demanded_is_refused_by_its_field_and_changes_nothing() {
 async fn what_a_gate_names_cannot_be_deleted() {
     let scene = Scene::start().await;
     let free = eval(&scene.bed, &scene.org).await;
-    let file = upload(&scene, &vec!["{\"item\": {\"word\": \"a\"}}"; 10].join("\n")).await;
+    let file = upload(&scene, &["{\"item\": {\"word\": \"a\"}}"; 10].join("\n")).await;
     let source = asked(json!({"type": "file_id", "id": file}));
     let item = json!({"eval": scene.eval, "data_source": source, "thresholds": {"pass_rate": 1}});
     scene.demand(&[item], 600).await;
