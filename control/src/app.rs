@@ -1,6 +1,9 @@
 //! The state that every handler gets: settings, platform, database, vault, and the way to the edge.
 
 use crate::{
+    blobs,
+    error::Error,
+    events::Hub,
     outbox::{Courier, EdgeClient, Inbox},
     platform::Platform,
     settings::Settings,
@@ -9,8 +12,9 @@ use crate::{
     upstream::Rules,
     vault::Vault,
 };
+use object_store::ObjectStore;
 use sqlx::PgPool;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The state of the program; cloning it is cheap.
 #[derive(Clone)]
@@ -24,6 +28,8 @@ struct Inner {
     vault: Vault,
     courier: Courier,
     edge: EdgeClient,
+    hub: Hub,
+    blobs: OnceLock<Arc<dyn ObjectStore>>,
 }
 
 impl App {
@@ -39,6 +45,8 @@ impl App {
             vault: Vault::new(settings.vault_ring.clone()),
             edge: EdgeClient::new(&settings)?,
             courier,
+            hub: Hub::new(),
+            blobs: OnceLock::new(),
             platform,
             settings,
         };
@@ -73,6 +81,20 @@ impl App {
 
     pub(crate) fn edge(&self) -> &EdgeClient {
         &self.0.edge
+    }
+
+    /// Where those are woken who wait for a job, a runner or work.
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    /// The store of what is too large for the database; opened when it is first needed.
+    pub(crate) fn blobs(&self) -> Result<Arc<dyn ObjectStore>, Error> {
+        if let Some(store) = self.0.blobs.get() {
+            return Ok(store.clone());
+        }
+        let store = blobs::store(self.settings()).map_err(|error| Error::internal(format!("{error:#}")))?;
+        Ok(self.0.blobs.get_or_init(|| store).clone())
     }
 
     /// Which upstreams versions and credentials may name.

@@ -102,7 +102,7 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
 }
 
 /// Checks syntax and keys of the whole text; gives the path of a text with NUL in it.
-fn inspect(bytes: &[u8]) -> serde_json::Result<Option<String>> {
+pub(crate) fn inspect(bytes: &[u8]) -> serde_json::Result<Option<String>> {
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(serde::de::Error::custom("it is not a JSON object"));
     }
@@ -114,7 +114,7 @@ fn inspect(bytes: &[u8]) -> serde_json::Result<Option<String>> {
 }
 
 /// The path of the field that an error is about; for unknown and missing fields, their own.
-fn param(path: &str, message: &str) -> String {
+pub(crate) fn param(path: &str, message: &str) -> String {
     let parent = if path == "." { "" } else { path };
     let field = ["unknown field `", "missing field `"]
         .iter()

@@ -1,12 +1,14 @@
-//! Doors for this crate's tests, to what no route reaches by itself: keys of runs, as evals open, use and close them.
+//! Doors for this crate's tests, to what no route reaches by itself: keys of runs, as evals open, use and close them, and
+//! whom a request that the edge passes on is taken for.
 //!
 //! Each opens a transaction of its own, as the caller's would be.
 
-use crate::{app::App, error::Error, keys};
+use crate::{app::App, error::Error, keys, principal::Evaluator};
 use alphagate_contract::{
     id::{OrgId, RunId},
     secret::Secret,
 };
+use axum::{extract::FromRequestParts as _, http::request::Parts};
 
 /// Opens the key of a run.
 ///
@@ -38,6 +40,15 @@ pub async fn close_run_key(app: &App, org: OrgId, run: RunId) -> anyhow::Result<
     let mut tx = begin(app, org).await?;
     keys::close_run_key(app, &mut tx, org, run).await.map_err(told)?;
     Ok(tx.commit().await?)
+}
+
+/// The org of the evaluator that a request is from.
+///
+/// # Errors
+/// The refusal's code.
+pub async fn evaluator(app: &App, mut parts: Parts) -> Result<OrgId, String> {
+    let evaluator = Evaluator::from_request_parts(&mut parts, app).await;
+    evaluator.map(|evaluator| evaluator.org).map_err(|error| error.to_string())
 }
 
 async fn begin(app: &App, org: OrgId) -> anyhow::Result<crate::tenant::TenantTx> {

@@ -86,6 +86,32 @@ const CONSTRAINTS: &[(&str, Code, &str, &str)] = &[
         "credential",
         "The credential is used by an install. Delete the install first, or replace the secret.",
     ),
+    (
+        "eval_run_feeds_file_fk",
+        Code::Conflict,
+        "id",
+        "A run has yet to read lines of this file. Cancel the run, or wait until all of its items have begun.",
+    ),
+    ("jobs_run_at_near", Code::Unprocessable, "run_at", "must lie within the next ten years"),
+    ("publications_version_fk", Code::Unprocessable, "version", "this endpoint has no such version"),
+    (
+        "publications_one_running",
+        Code::Conflict,
+        "version",
+        "Another publication of this endpoint is running.",
+    ),
+    (
+        "gate_evals_eval_fk",
+        Code::Conflict,
+        "eval",
+        "The eval is demanded by the gate of an endpoint. Take it out of the gate first.",
+    ),
+    (
+        "gate_evals_file_fk",
+        Code::Conflict,
+        "file",
+        "The file is read by the gate of an endpoint. Take it out of the gate first.",
+    ),
     ("keys_expiry_after_creation", Code::Unprocessable, "expires_at", "must lie in the future"),
     (
         "endpoints_paid_is_limited",

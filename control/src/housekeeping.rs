@@ -2,7 +2,7 @@
 //!
 //! Every task may run on several replicas at once and may be cut short: the next round makes good.
 
-use crate::{app::App, credentials, error::Error, idempotency, keys, usage};
+use crate::{app::App, blobs, credentials, error::Error, files, idempotency, jobs, keys, runners, usage};
 
 /// Runs for ever; the first round at once.
 pub(crate) async fn run(app: App) {
@@ -21,6 +21,10 @@ async fn round(app: &App) -> Result<(), Error> {
     drop(system);
     let keys = keys::forget_expired(app).await?;
     let credentials = credentials::reseal_outdated(app).await?;
-    tracing::debug!(partitions, answers, keys, credentials, "housekeeping done");
+    let files = files::forget_expired(app).await?;
+    let jobs = jobs::delete_old(app).await?;
+    let blobs = blobs::sweep(app).await?;
+    let runners = runners::forget_gone(app).await?;
+    tracing::debug!(partitions, answers, keys, credentials, files, jobs, blobs, runners, "housekeeping done");
     Ok(())
 }

@@ -4,21 +4,31 @@
 //! read another feature's tables: it calls that feature. Every answer to a change says whether the edge has accepted it.
 
 pub mod app;
+mod blobs;
 mod body;
 mod catalog;
 mod change;
 mod credentials;
+mod dispatch;
 #[doc(hidden)]
 pub mod doors;
+mod drain;
 mod endpoints;
 mod error;
+mod evals;
+mod events;
+mod files;
+mod gates;
+pub mod graders;
 mod health;
 mod housekeeping;
 mod idempotency;
 mod installs;
+mod jobs;
 pub mod keygen;
 mod keys;
 mod names;
+mod openai_page;
 mod orgs;
 mod outbox;
 mod pagination;
@@ -30,6 +40,7 @@ mod quotas;
 mod records;
 mod request_id;
 pub mod routes;
+mod runners;
 pub mod serve;
 pub mod settings;
 pub mod store;

@@ -25,3 +25,14 @@ pub(crate) async fn release(db: &mut PgConnection, org: OrgId, name: &EndpointNa
         .await?;
     Ok(())
 }
+
+/// Whether the org has an endpoint or an install of this name.
+pub(crate) async fn exists(db: &mut PgConnection, org: OrgId, name: &str) -> Result<bool, Error> {
+    let (found,): (bool,) =
+        sqlx::query_as("SELECT EXISTS (SELECT FROM names WHERE org_id = $1 AND name = $2)")
+            .bind(org.uuid())
+            .bind(name)
+            .fetch_one(db)
+            .await?;
+    Ok(found)
+}

@@ -64,7 +64,7 @@ impl List<'_> {
         limit: Option<&str>,
         cursor: Option<&str>,
     ) -> Result<Wanted<P>, Error> {
-        let size = read_limit(limit)?;
+        let size = read_limit(limit, LIMIT_DEFAULT, LIMIT_MAX)?;
         let after = cursor.map(|text| self.open(app, text).ok_or_else(forged)).transpose()?;
         Ok(Wanted { after, rows: size + 1, size: usize::try_from(size).unwrap_or_default() })
     }
@@ -110,15 +110,16 @@ impl<P> Wanted<P> {
     }
 }
 
-fn read_limit(text: Option<&str>) -> Result<i64, Error> {
-    let Some(text) = text else { return Ok(LIMIT_DEFAULT) };
+/// Reads a `limit`: what is beyond the bounds is clamped.
+pub(crate) fn read_limit(text: Option<&str>, default: i64, max: i64) -> Result<i64, Error> {
+    let Some(text) = text else { return Ok(default) };
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         let problem = Problem::new(Code::ParameterInvalid).param("limit");
         return Err(problem.message("`limit` must be a whole number.").into());
     }
-    let beyond = if text.starts_with('-') { 1 } else { LIMIT_MAX };
-    Ok(text.parse().unwrap_or(beyond).clamp(1, LIMIT_MAX))
+    let beyond = if text.starts_with('-') { 1 } else { max };
+    Ok(text.parse().unwrap_or(beyond).clamp(1, max))
 }
 
 fn forged() -> Error {
@@ -143,10 +144,10 @@ mod tests {
             (Some("-99999999999999999999"), 1),
         ];
         for (text, limit) in cases {
-            assert_eq!(read_limit(text).unwrap(), limit, "{text:?}");
+            assert_eq!(read_limit(text, LIMIT_DEFAULT, LIMIT_MAX).unwrap(), limit, "{text:?}");
         }
         for text in ["", "-", "abc", "1e3", "1.5", " 1", "0x10"] {
-            assert!(read_limit(Some(text)).is_err(), "{text}");
+            assert!(read_limit(Some(text), LIMIT_DEFAULT, LIMIT_MAX).is_err(), "{text}");
         }
     }
 }

@@ -37,6 +37,15 @@ pub(crate) struct Admin {
     scopes: Vec<Scope>,
 }
 
+/// An org's API key with the scopes `admin` and `gate`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gatekeeper {
+    /// The org, and so the tenant of everything that is done.
+    pub(crate) org: OrgId,
+    /// The key itself.
+    pub(crate) key: KeyId,
+}
+
 /// An org's API key with scope `evals` or `admin`, shown here or to the edge, which passes such requests on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Evaluator {
@@ -48,7 +57,7 @@ pub(crate) struct Evaluator {
 pub(crate) struct Edge(pub(crate) Vec<u8>);
 
 /// The token of exactly one `Authorization: Bearer …`.
-fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Err(Code::KeyMissing.into()) };
     let (scheme, token) =
@@ -86,6 +95,16 @@ impl Admin {
     /// Refuses a key that lacks a scope which `admin` does not include.
     pub(crate) fn must_have(&self, scope: Scope) -> Result<(), Error> {
         if self.scopes.contains(&scope) { Ok(()) } else { Err(lacks(scope)) }
+    }
+}
+
+impl FromRequestParts<App> for Gatekeeper {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let admin = Admin::from_request_parts(parts, app).await?;
+        admin.must_have(Scope::Gate)?;
+        Ok(Self { org: admin.org, key: admin.key })
     }
 }
 
@@ -186,8 +205,7 @@ mod tests {
     use super::*;
 
     fn headers(values: &[&[u8]]) -> HeaderMap {
-        let value =
-            |bytes: &&[u8]| (header::AUTHORIZATION, axum::http::HeaderValue::from_bytes(bytes).unwrap());
+        let value = |bytes: &&[u8]| (header::AUTHORIZATION, HeaderValue::from_bytes(bytes).unwrap());
         values.iter().map(value).collect()
     }
 

@@ -4,12 +4,13 @@
 //! and a route cannot be anywhere else.
 
 use crate::{
-    app::App, catalog, credentials, endpoints, error::Error, health, installs, keys, orgs, publications,
-    quotas, records, request_id, usage, versions,
+    app::App, catalog, credentials, dispatch, drain, endpoints, error::Error, evals, events, files, gates,
+    health, installs, jobs, keys, orgs, publications, quotas, records, request_id, runners, usage, versions,
 };
 use alphagate_contract::problem::Code;
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     handler::Handler,
     http::Method,
     middleware,
@@ -26,6 +27,8 @@ pub enum Caller {
     Operator,
     /// An org, with a key of scope `admin`.
     Admin,
+    /// An org, with a key of the scopes `admin` and `gate`.
+    Gatekeeper,
     /// An org, with a key of scope `evals` or `admin`; the edge passes such requests on.
     Evaluator,
     /// A host that runs jobs, with a runner token.
@@ -57,7 +60,18 @@ where
 /// The table.
 #[must_use]
 pub fn all() -> Vec<Route> {
-    [anyone(), operator(), admin(), admin_of_endpoints(), edge()].into_iter().flatten().collect()
+    let tables = [
+        anyone(),
+        operator(),
+        operator_of_jobs(),
+        admin(),
+        admin_of_endpoints(),
+        evaluator_of_jobs(),
+        evaluator_of_evals(),
+        runner(),
+        edge(),
+    ];
+    tables.into_iter().flatten().collect()
 }
 
 fn anyone() -> Vec<Route> {
@@ -118,6 +132,81 @@ fn admin_of_endpoints() -> Vec<Route> {
         route(A, Method::POST, "/v1/endpoints/{id}/publications", publications::create),
         route(A, Method::GET, "/v1/endpoints/{id}/publications", publications::list),
         route(A, Method::GET, "/v1/endpoints/{id}/publications/{publication}", publications::get),
+        route(A, Method::POST, "/v1/endpoints/{id}/publications/{publication}/cancel", publications::cancel),
+        route(A, Method::GET, "/v1/endpoints/{id}/gate", gates::get),
+        route(Caller::Gatekeeper, Method::PUT, "/v1/endpoints/{id}/gate", gates::put),
+    ]
+}
+
+fn evaluator_of_evals() -> Vec<Route> {
+    use Caller::Evaluator as E;
+    use evals::runs;
+    // An upload has a bound of its own, and is written as it comes.
+    let upload = axum::routing::post(files::create).layer(DefaultBodyLimit::disable());
+    vec![
+        route(E, Method::POST, "/v1/evals", evals::create),
+        route(E, Method::GET, "/v1/evals", evals::list),
+        route(E, Method::GET, "/v1/evals/{id}", evals::get),
+        route(E, Method::POST, "/v1/evals/{id}", evals::change),
+        route(E, Method::DELETE, "/v1/evals/{id}", evals::delete),
+        route(E, Method::POST, "/v1/evals/{id}/runs", runs::create),
+        route(E, Method::GET, "/v1/evals/{id}/runs", runs::list),
+        route(E, Method::GET, "/v1/evals/{id}/runs/{run}", runs::get),
+        route(E, Method::POST, "/v1/evals/{id}/runs/{run}", runs::cancel),
+        route(E, Method::DELETE, "/v1/evals/{id}/runs/{run}", runs::delete),
+        route(E, Method::GET, "/v1/evals/{id}/runs/{run}/events", runs::events),
+        route(E, Method::GET, "/v1/evals/{id}/runs/{run}/output_items", runs::list_items),
+        route(E, Method::GET, "/v1/evals/{id}/runs/{run}/output_items/{item}", runs::get_item),
+        route(E, Method::POST, "/v1/fine_tuning/alpha/graders/run", evals::run_grader),
+        route(E, Method::POST, "/v1/fine_tuning/alpha/graders/validate", evals::validate_grader),
+        Route { caller: E, method: Method::POST, path: "/v1/files", handler: upload },
+        route(E, Method::GET, "/v1/files", files::list),
+        route(E, Method::GET, "/v1/files/{id}", files::get),
+        route(E, Method::DELETE, "/v1/files/{id}", files::delete),
+        route(E, Method::GET, "/v1/files/{id}/content", files::content),
+    ]
+}
+
+fn operator_of_jobs() -> Vec<Route> {
+    use Caller::Operator as O;
+    vec![
+        route(O, Method::POST, "/operator/v1/runner-tokens", runners::create_token),
+        route(O, Method::GET, "/operator/v1/runner-tokens", runners::list_tokens),
+        route(O, Method::DELETE, "/operator/v1/runner-tokens/{id}", runners::revoke_token),
+        route(O, Method::GET, "/operator/v1/runners", runners::list),
+        route(O, Method::POST, "/operator/v1/runners/{id}/drain", runners::drain),
+        route(O, Method::GET, "/operator/v1/queue", jobs::queue_of_all),
+        route(O, Method::GET, "/operator/v1/orgs/{id}/queue", jobs::queue_settings),
+        route(O, Method::PUT, "/operator/v1/orgs/{id}/queue", jobs::set_queue_settings),
+    ]
+}
+
+fn evaluator_of_jobs() -> Vec<Route> {
+    use Caller::Evaluator as V;
+    vec![
+        route(V, Method::POST, "/v1/jobs", jobs::create),
+        route(V, Method::GET, "/v1/jobs", jobs::list),
+        route(V, Method::GET, "/v1/jobs/{id}", jobs::get),
+        route(V, Method::DELETE, "/v1/jobs/{id}", jobs::delete),
+        route(V, Method::POST, "/v1/jobs/{id}/cancel", jobs::cancel),
+        route(V, Method::POST, "/v1/jobs/{id}/retry", jobs::retry),
+        route(V, Method::GET, "/v1/jobs/{id}/output", jobs::download),
+        route(V, Method::GET, "/v1/jobs/{id}/artefacts/{*path}", jobs::artefact),
+        route(V, Method::GET, "/v1/jobs/{id}/events", events::stream),
+        route(V, Method::GET, "/v1/queue", jobs::queue),
+    ]
+}
+
+fn runner() -> Vec<Route> {
+    use Caller::Runner as R;
+    vec![
+        route(R, Method::POST, "/runner/v1/runners", runners::register),
+        route(R, Method::DELETE, "/runner/v1/runners/{runner}", runners::goodbye),
+        route(R, Method::POST, "/runner/v1/runners/{runner}/claim", dispatch::claim),
+        route(R, Method::POST, "/runner/v1/runners/{runner}/renew", dispatch::renew),
+        route(R, Method::POST, "/runner/v1/runners/{runner}/commands", dispatch::commands),
+        route(R, Method::POST, "/runner/v1/runners/{runner}/output", dispatch::output),
+        route(R, Method::POST, "/runner/v1/runners/{runner}/finish", dispatch::finish),
     ]
 }
 
@@ -138,5 +227,6 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(async || Error::from(Code::MethodNotAllowed))
         .layer(CatchPanicLayer::custom(request_id::after_panic))
         .layer(middleware::from_fn_with_state(app.clone(), request_id::under_id))
+        .layer(middleware::from_fn(drain::unread))
         .with_state(app)
 }

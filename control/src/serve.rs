@@ -4,7 +4,8 @@
 //! hand. Whatever is left is in the database.
 
 use crate::{
-    app::App, housekeeping, outbox, outbox::Inbox, platform::Host, routes, settings::Settings, store,
+    app::App, blobs, evals, events, housekeeping, jobs, outbox, outbox::Inbox, platform::Host, publications,
+    routes, settings::Settings, store,
 };
 use anyhow::Context as _;
 use std::{future::Future, sync::Arc};
@@ -39,7 +40,8 @@ pub async fn check(app: &App) -> anyhow::Result<()> {
     for pool in pools {
         store::check_migrated(pool).await?;
     }
-    store::check_logins(app.tenants().pool(), app.system()).await
+    store::check_logins(app.tenants().pool(), app.system()).await?;
+    blobs::check(app.settings())
 }
 
 /// Serves until `stop` is ready, then finishes what has begun.
@@ -54,12 +56,18 @@ pub async fn until(
 ) -> anyhow::Result<()> {
     let (stopping, stopped) = watch::channel(false);
     let (ending, ended) = watch::channel(false);
-    let courier = tokio::spawn(outbox::run(app.clone(), inbox, ended));
+    let courier = tokio::spawn(outbox::run(app.clone(), inbox, ended.clone()));
     let housekeeper = tokio::spawn(housekeeping::run(app.clone()));
+    let driver = tokio::spawn(evals::drive(app.clone()));
+    let listener_of_notices = tokio::spawn(events::listen(app.clone()));
+    let pulse = tokio::spawn(jobs::run(app.clone()));
+    let publisher = tokio::spawn(publications::run(app.clone(), ended.clone()));
     tracing::info!(address = %listener.local_addr()?, "listening");
+    let hub = app.hub().clone();
     tokio::spawn(async move {
         stop.await;
         tracing::info!("stopping");
+        hub.stop();
         stopping.send_replace(true);
     });
     let mut begun = stopped.clone();
@@ -74,7 +82,11 @@ pub async fn until(
         () = grace => { tracing::warn!("some requests did not finish in time"); Ok(()) }
     };
     housekeeper.abort();
+    driver.abort();
+    pulse.abort();
     ending.send_replace(true);
+    publisher.await.context("the loop of publications failed")?;
+    listener_of_notices.abort();
     courier.await.context("the outbox loop failed")?;
     tracing::info!("stopped");
     result

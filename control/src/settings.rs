@@ -4,7 +4,7 @@
 
 use alphagate_contract::{ring::Ring, seal::PublicKey, secret::Secret};
 use clap::{ArgAction, Args};
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use url::Url;
 
 /// Shortest operator token: what `keygen` makes has 64 characters.
@@ -16,6 +16,9 @@ pub struct Settings {
     /// Address to listen on.
     #[arg(long, env = "AG_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+    /// Where callers reach this program, for links in its answers; if left out, the address it listens on.
+    #[arg(long, env = "AG_PUBLIC_URL")]
+    pub public_url: Option<Url>,
     /// Where the edge is.
     #[arg(long, env = "AG_EDGE_URL", default_value = "http://127.0.0.1:8787")]
     pub edge_url: Url,
@@ -73,9 +76,36 @@ pub struct Settings {
     /// How often partitions, expired keys and old answers are looked after, milliseconds.
     #[arg(long, env = "AG_HOUSEKEEPING_MS", default_value = "600000", value_parser = milliseconds)]
     pub housekeeping: Duration,
+    /// How long a claim of a job holds without a renewal, milliseconds.
+    #[arg(long, env = "AG_LEASE_MS", default_value = "30000", value_parser = milliseconds)]
+    pub lease: Duration,
+    /// How long the polls of runners are held, milliseconds.
+    #[arg(long, env = "AG_RUNNER_POLL_MS", default_value = "20000", value_parser = milliseconds)]
+    pub runner_poll: Duration,
+    /// Image of jobs that name none; in production one that every runner has, and not the host's own.
+    #[arg(long, env = "AG_JOB_IMAGE", default_value = "host")]
+    pub job_image: String,
+    /// Folder of large outputs and artefacts, unless they go elsewhere.
+    #[arg(long, env = "AG_BLOB_DIR", default_value = "alphagate-blobs")]
+    pub blob_dir: PathBuf,
+    /// Where large outputs and artefacts go instead: `s3://bucket/prefix`, with the usual AWS variables beside it.
+    #[arg(long, env = "AG_BLOB_URL")]
+    pub blob_url: Option<Url>,
+    /// How often publications are looked at when nothing wakes their loop, and so how late a deadline may be noticed,
+    /// milliseconds.
+    #[arg(long, env = "AG_GATE_POLL_MS", default_value = "1000", value_parser = milliseconds)]
+    pub gate_poll: Duration,
     /// How long running requests may take to finish at shutdown, milliseconds.
     #[arg(long, env = "AG_SHUTDOWN_GRACE_MS", default_value = "10000", value_parser = milliseconds)]
     pub shutdown_grace: Duration,
+}
+
+impl Settings {
+    /// Where callers reach this program, without a slash at the end.
+    pub(crate) fn public_url(&self) -> String {
+        let url = self.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
+        url.unwrap_or_else(|| format!("http://{}", self.listen))
+    }
 }
 
 /// The edge's current public key, and its id.

@@ -139,6 +139,21 @@ impl Usage {
         })
     }
 
+    /// The usage in a list of embeddings; `None` if it has none.
+    #[must_use]
+    pub fn read_embeddings(list: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct List {
+            usage: Option<Wire>,
+        }
+        #[derive(Deserialize)]
+        struct Wire {
+            prompt_tokens: u64,
+        }
+        let usage = serde_json::from_slice::<List>(list).ok()?.usage?;
+        Some(Self { input_tokens: usage.prompt_tokens, ..Self::default() })
+    }
+
     /// How a response object says that it ended.
     #[must_use]
     pub fn outcome(response: &[u8]) -> Outcome {

@@ -9,6 +9,7 @@
 
 mod admit;
 mod answer;
+mod api;
 mod clock;
 mod config;
 mod control;

@@ -69,6 +69,10 @@ pub async fn serve(visit: &Visit, request: &Request) -> Result<Response, Problem
     }
     let declared = declared_bytes(visit, header("content-length"))?;
     let path = path_of(&request.inner().url()).map_err(|_| Code::RequestMalformed)?;
+    // Dots are resolved now: they must not lead elsewhere.
+    if !path.split('?').next().is_some_and(is_passed_on) {
+        return Err(Code::RouteNotFound.into());
+    }
     let headers = sent_headers(visit, &key, &method, &path, header);
     let url = format!("{}{path}", visit.settings.control_url);
     let empty = request.inner().body().is_none();

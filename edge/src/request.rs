@@ -97,9 +97,7 @@ pub fn compose(
     target: &Target,
     shown_model: &str,
 ) -> Result<Outgoing, Problem> {
-    check_state(members, config)?;
-    check_tools(members, config)?;
-    check_locked(members, config)?;
+    check_policy(members, config)?;
     let reach = check_input(members, config)?;
     let stream = boolean(members, "stream")?.unwrap_or(false);
     let own_instructions = string(members, "instructions")?;
@@ -135,6 +133,22 @@ pub fn compose(
         defaults,
     };
     Ok(Outgoing { pieces, stream, disguise, estimate })
+}
+
+/// Checks everything that reaches under the publisher's credential, the input aside, and what callers may not set.
+///
+/// # Errors
+/// 400 with the field.
+pub fn check_policy(members: &Members<'_>, config: &VersionConfig) -> Result<(), Problem> {
+    check_state(members, config)?;
+    check_tools(members, config)?;
+    check_locked(members, config)
+}
+
+/// What to reserve for a request that is text only and generates none.
+#[must_use]
+pub fn estimate_text(members: &Members<'_>, target: &Target) -> Amounts {
+    estimate(members, &Reach::default(), 0, 0, target)
 }
 
 fn merged(hidden: &str, own: Option<&str>) -> String {

@@ -1,4 +1,4 @@
-//! `POST /v1/responses`: walk 1, from the key to the settled answer.
+//! `POST /v1/responses` and `POST /v1/embeddings`: walk 1, from the key to the settled answer.
 //!
 //! Invariant: the order is admit, configuration, policy, quota, provider; what an earlier step refuses costs
 //! nothing in a later one, and what was reserved is settled or given back exactly once.
@@ -6,6 +6,7 @@
 use crate::{
     admit::{self, Purpose},
     answer,
+    api::Api,
     disguise::{Disguise, Usage},
     identity::{self, Identity},
     org_client::{self, Ask, Asked, Reservation},
@@ -32,6 +33,12 @@ const OUTDATED_MAX: u32 = 4;
 /// The header that names the endpoint when `model` cannot.
 const ENDPOINT_HEADER: &str = "x-ag-endpoint";
 
+/// What is asked for, and of which endpoint where the body does not say.
+struct Asking {
+    api: Api,
+    endpoint: Option<String>,
+}
+
 /// An admitted request.
 struct Admitted {
     route: Route,
@@ -43,12 +50,13 @@ struct Admitted {
 ///
 /// # Errors
 /// [`Problem`], as the caller reads it.
-pub async fn create(visit: &Visit, request: &Request) -> Result<Response, Problem> {
+pub async fn create(visit: &Visit, request: &Request, api: Api) -> Result<Response, Problem> {
     let header = |name: &str| request.headers().get(name).ok().flatten();
     let key = admit::key(&visit.settings.key_ring, header("authorization").as_deref())?;
     identity::check(visit, &key, Purpose::Call).await?;
     let lease = new_lease(&visit.settings);
-    let served = serve(visit, request, &key, header(ENDPOINT_HEADER), &lease).await;
+    let asked = Asking { api, endpoint: header(ENDPOINT_HEADER) };
+    let served = serve(visit, request, &key, &asked, &lease).await;
     if served.is_err() {
         lease.release();
     }
@@ -64,11 +72,11 @@ async fn serve(
     visit: &Visit,
     request: &Request,
     key: &ApiKey,
-    endpoint: Option<String>,
+    asking: &Asking,
     lease: &Lease,
 ) -> Result<Response, Problem> {
     let body = proxy::read_body(&visit.settings, request, lease).await?;
-    let admitted = admit_request(visit, key, endpoint, &body).await?;
+    let admitted = admit_request(visit, key, asking, &body).await?;
     let target = admitted.route.target()?;
     let price = target.price;
     let secret = match admitted.route.secret(visit) {
@@ -79,7 +87,7 @@ async fn serve(
     if request.inner().signal().aborted() {
         return Err(give_back(visit, admitted.reservation, left()));
     }
-    let url = format!("{}/responses", target.base_url.trim_end_matches('/'));
+    let url = format!("{}{}", target.base_url.trim_end_matches('/'), asking.api.path());
     let id = visit.id.to_string();
     let dial = Dial {
         url: &url,
@@ -94,7 +102,7 @@ async fn serve(
     if outgoing.stream {
         streamed(visit, call, reservation, disguise, price, lease).await
     } else {
-        whole(visit, call, reservation, &disguise, price, lease).await
+        whole(visit, call, asking.api, reservation, &disguise, price, lease).await
     }
 }
 
@@ -102,13 +110,13 @@ async fn serve(
 async fn admit_request(
     visit: &Visit,
     key: &ApiKey,
-    endpoint: Option<String>,
+    asking: &Asking,
     body: &Uint8Array,
 ) -> Result<Admitted, Problem> {
     for attempt in 0..OUTDATED_MAX {
         let identity = identity::check(visit, key, Purpose::Call).await?;
         let mut trail = Trail::of_key(key, identity.revision);
-        let (route, outgoing) = match plan(visit, key, &identity, endpoint.clone(), body, &mut trail).await {
+        let (route, outgoing) = match plan(visit, key, &identity, asking, body, &mut trail).await {
             Ok(planned) => planned,
             // What KV says may be a minute old: a refusal stands if the objects know of nothing newer.
             Err(refusal) if refusal.code.retryable() => return Err(refusal),
@@ -132,16 +140,16 @@ async fn plan(
     visit: &Visit,
     key: &ApiKey,
     identity: &Identity,
-    endpoint: Option<String>,
+    asking: &Asking,
     body: &Uint8Array,
     trail: &mut Trail,
 ) -> Result<(Route, Outgoing), Problem> {
     let bytes = body.to_vec();
     let members = request::members(&bytes)?;
-    let model = request::asked_model(&members, endpoint)?;
+    let model = request::asked_model(&members, asking.endpoint.clone())?;
     let asked = admit::asked_name(&identity.record, &model);
     let route = resolve::route(visit, key, asked, trail).await?;
-    let outgoing = request::compose(&members, route.config()?, route.target()?, &model)?;
+    let outgoing = asking.api.compose(&members, route.config()?, route.target()?, &model)?;
     Ok((route, outgoing))
 }
 
@@ -196,6 +204,7 @@ fn not_as_asked(what: &str) -> Problem {
 async fn whole(
     visit: &Visit,
     call: Call,
+    api: Api,
     reservation: Reservation,
     disguise: &Disguise,
     price: Option<Price>,
@@ -217,7 +226,7 @@ async fn whole(
     let first_byte_ms = visit.elapsed_ms();
     let left_ms = settings.request_total_max_ms.saturating_sub(first_byte_ms);
     let answered = call.whole(lease, left_ms).await;
-    let shown = answered.and_then(|bytes| show(&bytes, disguise));
+    let shown = answered.and_then(|bytes| show(api, &bytes, disguise));
     lease.release();
     let (outcome, usage) = match &shown {
         Ok((_, outcome, usage)) => (*outcome, *usage),
@@ -246,10 +255,14 @@ fn settle_later(visit: &Visit, reservation: Reservation, settle: Settle) {
     });
 }
 
-fn show(bytes: &Uint8Array, disguise: &Disguise) -> Result<(Response, Outcome, Option<Usage>), Problem> {
+fn show(
+    api: Api,
+    bytes: &Uint8Array,
+    disguise: &Disguise,
+) -> Result<(Response, Outcome, Option<Usage>), Problem> {
     let text = bytes.to_vec();
     let pieces = disguise.response(&text).map_err(|_| Code::UpstreamIncomplete)?;
-    let usage = Usage::read(&text);
+    let (outcome, usage) = api.ended(&text);
     let response = proxy::respond(bytes, &pieces, &[("content-type", "application/json")])?;
-    Ok((response, Usage::outcome(&text), usage))
+    Ok((response, outcome, usage))
 }

@@ -1,6 +1,6 @@
 //! The Worker's table of contents: which path is served by what.
 
-use crate::{answer, internal, models, pass_on, responses, settings::URL_MAX_LEN, visit::Visit};
+use crate::{answer, api::Api, internal, models, pass_on, responses, settings::URL_MAX_LEN, visit::Visit};
 use alphagate_contract::problem::{Code, Problem};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
@@ -64,11 +64,12 @@ async fn dispatch(visit: &Visit, request: &mut Request, path: &str) -> Result<Re
     match (path, &method) {
         (_, Method::Options) => answer::preflight(visit, request).map_err(internal),
         (path, _) if pass_on::is_passed_on(path) => pass_on::serve(visit, request).await,
-        ("/v1/responses", Method::Post) => responses::create(visit, request).await,
+        ("/v1/responses", Method::Post) => responses::create(visit, request, Api::Responses).await,
+        ("/v1/embeddings", Method::Post) => responses::create(visit, request, Api::Embeddings).await,
         ("/v1/models", Method::Get) => models::list(visit, request, None).await,
         (internal::RECORDS_PATH, Method::Post) => internal::push(visit, request).await,
         ("/healthz", Method::Get) => answer::json(b"{\"status\":\"ok\"}".to_vec()).map_err(internal),
-        ("/v1/responses" | "/v1/models" | internal::RECORDS_PATH | "/healthz", _) => {
+        ("/v1/responses" | "/v1/embeddings" | "/v1/models" | internal::RECORDS_PATH | "/healthz", _) => {
             Err(Code::MethodNotAllowed.into())
         }
         _ => match path.strip_prefix("/v1/models/") {

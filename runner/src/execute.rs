@@ -100,7 +100,7 @@ async fn run(
 ) -> (Facts, Report) {
     let Ready { mut sandbox, link, isolation, room, .. } = ready;
     let mut attempt = Attempt::new(spec, link, begun);
-    attempt.converse(sink, stop).await;
+    attempt.converse(sandbox.as_mut(), sink, stop).await;
     sandbox.kill();
     let mut facts = attempt.facts.clone();
     facts.post_mortem = sandbox.post_mortem().await;

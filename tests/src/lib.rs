@@ -7,6 +7,7 @@ pub mod evaluator;
 pub mod events;
 mod host;
 pub mod raw;
+mod resident;
 pub mod stage;
 mod wait;
 
@@ -14,5 +15,6 @@ pub use evaluator::Evaluator;
 pub use events::{Event, read_events};
 pub use host::{has_gvisor, memory_bytes, processes_with};
 pub use raw::Raw;
+pub use resident::resident_bytes;
 pub use stage::{Caller, Stage};
 pub use wait::until;

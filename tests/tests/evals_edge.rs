@@ -1,7 +1,10 @@
 //! What evals need of the edge: keys of runs, versions under test, requests passed on to control, and embeddings.
 
 mod evals_edge {
+    pub mod embeddings;
+    pub mod pass_on;
     pub mod run_keys;
+    pub mod stand_in;
 }
 
 use alphagate_contract::{

@@ -3,6 +3,7 @@
 //! Invariant: everything a command needs comes from cargo, npm or pip, at versions that this repository pins.
 
 mod agent;
+mod bench;
 mod debian;
 mod doctor;
 mod fetch;
@@ -44,6 +45,8 @@ enum Command {
     Agent,
     /// Build the root file systems of sandboxes into target/images
     Images(images::Arguments),
+    /// Measure on this machine
+    Bench(bench::Arguments),
     /// Say what is missing on this machine, and how to get it
     Doctor,
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Runsc => runsc::run(),
         Command::Agent => agent::run(),
         Command::Images(arguments) => images::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Doctor => doctor::run(),
     };
     finish(done)

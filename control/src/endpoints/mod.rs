@@ -89,7 +89,7 @@ impl Terms {
 #[derive(Debug, Serialize)]
 pub(crate) struct Endpoint {
     pub(crate) id: EndpointId,
-    name: EndpointName,
+    pub(crate) name: EndpointName,
     description: String,
     visibility: Visibility,
     installs: Terms,
@@ -149,12 +149,27 @@ pub(crate) async fn lock(db: &mut PgConnection, org: OrgId, id: EndpointId) -> R
     row.ok_or(Code::NotFound)?.try_into()
 }
 
+/// The same, unless somebody else has the lock.
+pub(crate) async fn try_lock(
+    db: &mut PgConnection,
+    org: OrgId,
+    id: EndpointId,
+) -> Result<Option<Endpoint>, Error> {
+    let row: Option<Row> =
+        sqlx::query_as(select!("FROM endpoints WHERE org_id = $1 AND id = $2 FOR NO KEY UPDATE SKIP LOCKED"))
+            .bind(org.uuid())
+            .bind(id.uuid())
+            .fetch_optional(db)
+            .await?;
+    row.map(Endpoint::try_from).transpose()
+}
+
 /// Refuses an endpoint that is not the org's own.
 pub(crate) async fn must_exist(db: &mut PgConnection, org: OrgId, id: EndpointId) -> Result<(), Error> {
     read::find(db, org, id).await.map(drop)
 }
 
-/// Moves the live pointer of an endpoint that is locked.
+/// Moves the live pointer of an endpoint that is locked. For `publications` only: the database refuses a move without one.
 pub(crate) async fn set_live(
     db: &mut PgConnection,
     org: OrgId,

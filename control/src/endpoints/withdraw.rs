@@ -8,7 +8,7 @@ use crate::{
     orgs,
     params::Id,
     principal::Admin,
-    versions,
+    publications, versions,
 };
 use alphagate_contract::id::EndpointId;
 use axum::{extract::State, http::StatusCode};
@@ -22,6 +22,7 @@ pub(crate) async fn withdraw(admin: Admin, State(app): State<App>, Id(id): Id<En
             .bind(id.uuid())
             .execute(change.db())
             .await?;
+        publications::end_running(change.db(), admin.org, id, publications::Why::Withdrawn).await?;
         write_live_record(change.db(), admin.org, id).await?;
         versions::release_credentials(change.db(), admin.org, id).await?;
         orgs::write_record(change.db(), admin.org).await?;

@@ -14,6 +14,7 @@ pub(crate) use read::{get, list, own};
 use crate::{endpoints, error::Error, quotas, records};
 use alphagate_contract::{
     id::OrgId,
+    problem::Code,
     quota::QUOTAS_MAX,
     record::{OrgRecord, RecordKey, RecordValue},
 };
@@ -76,4 +77,9 @@ pub(crate) async fn write_record(db: &mut PgConnection, org: OrgId) -> Result<()
         return Err(Error::field("quotas", message));
     }
     slot.put(db, &RecordValue::Org(OrgRecord { suspended, quotas: all })).await
+}
+
+/// Refuses an org that is not there.
+pub(crate) async fn must_exist(system: &mut PgConnection, org: OrgId) -> Result<(), Error> {
+    find(system, org).await?.map(drop).ok_or_else(|| Code::NotFound.into())
 }

@@ -1,15 +1,21 @@
 //! `POST /v1/endpoints/{id}/publications`: publish, or roll back by publishing an older version.
+//!
+//! It is decided at once if it can be: there is no gate, or every verdict stands already. Otherwise the answer says
+//! `running`. `force` goes past the gate, and past a publication that is running.
 
-use super::{Publication, Row};
+use super::{
+    Row, State as Standing, Why, decide::decide, end::end_running, end::go_live, read::view, running, select,
+};
 use crate::{
     app::App,
     body::{Body, present},
     change::{Begun, Change, Effect},
     endpoints::{self, Endpoint},
     error::{Answer, Error},
+    gates,
+    keys::Scope,
     params::Id,
     principal::Admin,
-    versions,
 };
 use alphagate_contract::{
     id::{EndpointId, PublicationId},
@@ -18,6 +24,7 @@ use alphagate_contract::{
 use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::json;
+use sqlx::PgConnection;
 
 /// The request.
 #[derive(Debug, Deserialize)]
@@ -27,6 +34,9 @@ pub(crate) struct NewPublication {
     /// What the caller believes to be live; it must be said, though it may be null.
     #[serde(deserialize_with = "present")]
     expected_live: Option<u32>,
+    /// Past the gate; needs the scope `force`.
+    #[serde(default)]
+    force: bool,
 }
 
 pub(crate) async fn create(
@@ -36,29 +46,26 @@ pub(crate) async fn create(
     body: Body<NewPublication>,
 ) -> Answer {
     let wanted = body.value;
+    if wanted.force {
+        admin.must_have(Scope::Force)?;
+    }
     let mut change = match Change::begin(&app, admin.org, body.once).await? {
         Begun::Fresh(change) => change,
         Begun::Done(answer) => return Ok(answer),
     };
-    let before = endpoints::lock(change.db(), admin.org, endpoint).await?.not_withdrawn()?;
+    let db = change.db();
+    let before = endpoints::lock(db, admin.org, endpoint).await?.not_withdrawn()?;
     check(&before, &wanted)?;
-    if !versions::mark_live(change.db(), admin.org, endpoint, wanted.version).await? {
-        return Err(Error::field("version", "this endpoint has no such version"));
+    make_way(db, &admin, &before, &wanted).await?;
+    let row = insert(&app, db, &admin, endpoint, &wanted).await?;
+    if wanted.force {
+        go_live(db, admin.org, &row).await?;
+    } else {
+        decide(&app, db, admin.org, &before, &row).await?;
     }
-    let row: Row = sqlx::query_as(
-        "INSERT INTO publications (org_id, id, endpoint_id, version, replaced)
-         VALUES ($1, $2, $3, $4, $5)
-         RETURNING id, endpoint_id, version, replaced, created_at",
-    )
-    .bind(admin.org.uuid())
-    .bind(app.new_id(PublicationId::new).uuid())
-    .bind(endpoint.uuid())
-    .bind(i32::try_from(wanted.version).map_err(Error::internal)?)
-    .bind(before.live.map(i32::try_from).transpose().map_err(Error::internal)?)
-    .fetch_one(change.db())
-    .await?;
-    endpoints::set_live(change.db(), admin.org, endpoint, wanted.version).await?;
-    change.finish(StatusCode::CREATED, Effect::Published, &Publication::try_from(row)?).await
+    let publication = view(db, admin.org, endpoint, row.id()).await?;
+    let effect = if publication.state == Standing::Live { Effect::Published } else { Effect::Plain };
+    change.finish(StatusCode::CREATED, effect, &publication).await
 }
 
 fn check(endpoint: &Endpoint, wanted: &NewPublication) -> Result<(), Error> {
@@ -75,6 +82,56 @@ fn check(endpoint: &Endpoint, wanted: &NewPublication) -> Result<(), Error> {
     Ok(())
 }
 
+/// One publication of an endpoint runs at a time; only force does not wait for it.
+async fn make_way(
+    db: &mut PgConnection,
+    admin: &Admin,
+    endpoint: &Endpoint,
+    wanted: &NewPublication,
+) -> Result<(), Error> {
+    if wanted.force {
+        return end_running(db, admin.org, endpoint.id, Why::Forced).await;
+    }
+    let Some(other) = running(db, admin.org, endpoint.id).await? else { return Ok(()) };
+    let message = "Another publication of this endpoint is running. Wait for its end, or cancel it.";
+    let details = json!({"live": endpoint.live, "running": other.id()});
+    Err(Problem::new(Code::Conflict).message(message).details(details).into())
+}
+
+async fn insert(
+    app: &App,
+    db: &mut PgConnection,
+    admin: &Admin,
+    endpoint: EndpointId,
+    wanted: &NewPublication,
+) -> Result<Row, Error> {
+    let unknown = |_| Error::field("version", "this endpoint has no such version");
+    let gate = gates::find(db, admin.org, endpoint).await?;
+    let id = app.new_id(PublicationId::new);
+    sqlx::query(
+        "INSERT INTO publications
+            (org_id, id, endpoint_id, version, replaced, state, gate_revision, deadline_at, created_by, forced_by)
+         VALUES ($1, $2, $3, $4, $5, 'running', $6, now() + make_interval(secs => $7), $8, $9)",
+    )
+    .bind(admin.org.uuid())
+    .bind(id.uuid())
+    .bind(endpoint.uuid())
+    .bind(i32::try_from(wanted.version).map_err(unknown)?)
+    .bind(wanted.expected_live.map(i32::try_from).transpose().map_err(Error::internal)?)
+    .bind(gate.revision)
+    .bind(f64::from(gate.deadline_s))
+    .bind(admin.key.uuid())
+    .bind(wanted.force.then_some(admin.key.uuid()))
+    .execute(&mut *db)
+    .await?;
+    let row = sqlx::query_as(select!("WHERE org_id = $1 AND id = $2"))
+        .bind(admin.org.uuid())
+        .bind(id.uuid())
+        .fetch_one(db)
+        .await?;
+    Ok(row)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +140,6 @@ mod tests {
     fn what_is_expected_to_be_live_must_be_said() {
         assert!(serde_json::from_str::<NewPublication>(r#"{"version":1}"#).is_err());
         let wanted: NewPublication = serde_json::from_str(r#"{"version":1,"expected_live":null}"#).unwrap();
-        assert_eq!((wanted.version, wanted.expected_live), (1, None));
+        assert_eq!((wanted.version, wanted.expected_live, wanted.force), (1, None, false));
     }
 }

@@ -1,37 +1,91 @@
 //! `GET /v1/endpoints/{id}/publications` and `GET /v1/endpoints/{id}/publications/{publication}`.
+//!
+//! With `?wait_s=` the second one is held until the publication has ended, or for so many seconds: whoever waits is
+//! woken by the end itself, and nobody holds a connection of the database meanwhile.
 
-use super::{Publication, Row};
+use super::{Publication, Row, State as Standing, find, progress, select};
 use crate::{
     app::App,
     endpoints,
-    error::Answer,
+    error::{Answer, Error},
     pagination::{List, Page, PageQuery},
     params::{Id, Ids, Query},
     principal::Admin,
 };
 use alphagate_contract::{
-    id::{EndpointId, PublicationId},
-    problem::Code,
+    id::{EndpointId, OrgId, PublicationId},
+    problem::{Code, Problem},
 };
 use axum::{Json, extract::State};
+use serde::Deserialize;
+use sqlx::PgConnection;
+use std::time::Duration;
 use uuid::Uuid;
+
+/// Longest time that a call is held: proxies end idle ones after a minute.
+const WAIT_MAX_S: u64 = 55;
+
+/// The query of a publication.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WaitQuery {
+    wait_s: Option<String>,
+}
 
 pub(crate) async fn get(
     admin: Admin,
     State(app): State<App>,
     Ids(endpoint, id): Ids<EndpointId, PublicationId>,
+    Query(query): Query<WaitQuery>,
 ) -> Answer<Json<Publication>> {
-    let mut tx = app.tenants().begin(admin.org).await?;
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT id, endpoint_id, version, replaced, created_at FROM publications
-         WHERE org_id = $1 AND endpoint_id = $2 AND id = $3",
-    )
-    .bind(admin.org.uuid())
-    .bind(endpoint.uuid())
-    .bind(id.uuid())
-    .fetch_optional(&mut *tx)
-    .await?;
-    Ok(Json(row.ok_or(Code::NotFound)?.try_into()?))
+    let wait = query.wait()?;
+    let mut watch = app.hub().watch(id.uuid());
+    let read = async || {
+        let mut tx = app.tenants().begin(admin.org).await?;
+        view(&mut tx, admin.org, endpoint, id).await
+    };
+    let first = read().await?;
+    if first.state != Standing::Running || wait.is_zero() {
+        return Ok(Json(first));
+    }
+    let ended = async {
+        while !watch.is_stopping() {
+            watch.changed().await;
+            let publication = read().await?;
+            if publication.state != Standing::Running {
+                return Ok(publication);
+            }
+        }
+        read().await
+    };
+    match tokio::time::timeout(wait, ended).await {
+        Ok(publication) => publication.map(Json),
+        Err(_) => read().await.map(Json),
+    }
+}
+
+impl WaitQuery {
+    fn wait(&self) -> Result<Duration, Error> {
+        let Some(text) = &self.wait_s else { return Ok(Duration::ZERO) };
+        let whole = text.parse::<u64>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let problem = || Problem::new(Code::ParameterInvalid).param("wait_s");
+        let seconds =
+            whole.ok_or_else(|| problem().message("`wait_s` must be a whole number of seconds."))?;
+        Ok(Duration::from_secs(seconds.min(WAIT_MAX_S)))
+    }
+}
+
+/// A publication with everything that is known of it.
+pub(super) async fn view(
+    db: &mut PgConnection,
+    org: OrgId,
+    endpoint: EndpointId,
+    id: PublicationId,
+) -> Result<Publication, Error> {
+    let row = find(db, org, endpoint, id).await?.ok_or(Code::NotFound)?;
+    let mut publication = Publication::try_from(row)?;
+    publication.evals = Some(progress::of(db, org, id).await?);
+    Ok(publication)
 }
 
 pub(crate) async fn list(
@@ -45,11 +99,9 @@ pub(crate) async fn list(
     let wanted = list.page::<Uuid>(&app, &query)?;
     let mut tx = app.tenants().begin(admin.org).await?;
     endpoints::must_exist(&mut tx, admin.org, endpoint).await?;
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT id, endpoint_id, version, replaced, created_at FROM publications
-         WHERE org_id = $1 AND endpoint_id = $2 AND ($3::uuid IS NULL OR id < $3)
-         ORDER BY id DESC LIMIT $4",
-    )
+    let rows: Vec<Row> = sqlx::query_as(select!(
+        "WHERE org_id = $1 AND endpoint_id = $2 AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4"
+    ))
     .bind(admin.org.uuid())
     .bind(endpoint.uuid())
     .bind(wanted.after)
@@ -58,4 +110,19 @@ pub(crate) async fn list(
     .await?;
     let publications = rows.into_iter().map(Publication::try_from).collect::<Result<_, _>>()?;
     Ok(Json(list.answer(&app, wanted.size(), publications, |found: &Publication| found.id.uuid())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_whole_seconds_and_bounded() {
+        let wait = |text: &str| WaitQuery { wait_s: Some(text.to_owned()) }.wait();
+        assert_eq!(wait("3").unwrap(), Duration::from_secs(3));
+        assert_eq!(wait("100000").unwrap(), Duration::from_secs(WAIT_MAX_S));
+        for text in ["", "-1", "+1", "1.5", "x"] {
+            assert!(wait(text).is_err(), "{text}");
+        }
+    }
 }

@@ -2,9 +2,11 @@
 
 mod ingest;
 mod list;
+mod of_keys;
 
 pub(crate) use ingest::ingest;
 pub(crate) use list::list;
+pub(crate) use of_keys::{Spent, of_keys};
 
 use sqlx::PgConnection;
 

@@ -72,9 +72,12 @@ pub fn environment(secrets: &Secrets, database: &Database, edge_url: &str) -> Ve
         ("AG_OUTBOX_POLL_MS", "50".into()),
         ("AG_OUTBOX_BACKOFF_BASE_MS", "20".into()),
         ("AG_OUTBOX_BACKOFF_MAX_MS", "200".into()),
+        ("AG_GATE_POLL_MS", "50".into()),
         ("AG_PUSH_TIMEOUT_MS", "5000".into()),
         ("AG_PUSH_WAIT_MS", "8000".into()),
         ("AG_BODY_DEADLINE_MS", "3000".into()),
+        ("AG_RUNNER_POLL_MS", "400".into()),
+        ("AG_BLOB_DIR", database.blobs().display().to_string()),
         // A loaded machine is not an outage.
         ("AG_DATABASE_WAIT_MS", "15000".into()),
     ];
@@ -181,6 +184,24 @@ impl Bed {
         let signed = Signed { audience: Audience::Control, method, path_and_query: path, body };
         let signature = sign(&ring, &signed, now_ms());
         self.request(method.parse().unwrap(), path).header(SIGNATURE_HEADER, signature).body(body.to_vec())
+    }
+
+    /// A runner token.
+    pub async fn runner_token(&self) -> String {
+        let (status, answer) =
+            self.operator("POST", "/operator/v1/runner-tokens", Some(&json!({"name": "hosts"}))).await;
+        assert_eq!(status, 201, "{answer}");
+        text(&answer["secret"])
+    }
+
+    /// A key with these scopes; gives its secret.
+    pub async fn key(&self, org: &Org, scopes: &[&str]) -> String {
+        text(&self.make(org, "/v1/keys", json!({"name": scopes.join(" "), "scopes": scopes})).await["secret"])
+    }
+
+    /// A key that may say what a gate demands; gives its secret.
+    pub async fn gatekeeper(&self, org: &Org) -> String {
+        self.key(org, &["admin", "gate"]).await
     }
 
     /// A published public endpoint with its publisher paying; gives its id.

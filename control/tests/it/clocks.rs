@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 const TEN_MINUTES_MS: i64 = 600_000;
 
 /// The machine, with a clock that is off.
-struct Skewed(i64);
+pub struct Skewed(pub i64);
 
 impl Platform for Skewed {
     fn now_ms(&self) -> u64 {

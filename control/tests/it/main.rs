@@ -11,21 +11,37 @@
 
 mod bed;
 mod edge;
+mod evals_scene;
 mod pg;
+mod play;
 
 mod bodies;
 mod clocks;
 mod credentials;
+mod evals;
+mod evals_bad;
+mod evals_crash;
+mod gated;
+mod gated_meanwhile;
+mod gates;
 mod grid;
 mod house;
 mod idempotency;
 mod installs;
 mod isolation;
+mod jobs;
+mod jobs_claims;
+mod jobs_events;
+mod jobs_hosts;
+mod jobs_leases;
+mod jobs_output;
+mod jobs_requests;
 mod keys;
 mod orgs;
 mod outages;
 mod outbox;
 mod pages;
+mod passed_on;
 mod process;
 mod publications;
 mod quotas;

@@ -1,6 +1,9 @@
 //! C10: Postgres goes away and comes back.
 
-use crate::bed::{Bed, Control, code, environment, read, settings};
+use crate::{
+    bed::{Bed, Control, code, environment, read, settings},
+    pg::Database,
+};
 use reqwest::Method;
 use serde_json::json;
 use std::{
@@ -18,13 +21,18 @@ use tokio::{
 use url::Url;
 
 /// A line to Postgres that can be cut: all connections end, and new ones are refused.
-struct Line {
+pub struct Line {
     port: u16,
     up: Arc<AtomicBool>,
     cuts: watch::Sender<u32>,
 }
 
 impl Line {
+    pub async fn to_database(database: &Database) -> Self {
+        let url: Url = database.tenant_url().parse().unwrap();
+        Self::to(format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432))).await
+    }
+
     async fn to(target: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -49,16 +57,16 @@ impl Line {
         Self { port, up, cuts }
     }
 
-    fn cut(&self) {
+    pub fn cut(&self) {
         self.up.store(false, Ordering::SeqCst);
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    fn mend(&self) {
+    pub fn mend(&self) {
         self.up.store(true, Ordering::SeqCst);
     }
 
-    fn through(&self, url: &str) -> String {
+    pub fn through(&self, url: &str) -> String {
         let mut url: Url = url.parse().unwrap();
         url.set_host(Some("127.0.0.1")).unwrap();
         url.set_port(Some(self.port)).unwrap();
@@ -70,8 +78,7 @@ impl Line {
 async fn c10_without_postgres_it_is_503_and_it_heals_by_itself() {
     let mut bed = Bed::start().await;
     let org = bed.org("a").await;
-    let url: Url = bed.database.tenant_url().parse().unwrap();
-    let line = Line::to(format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432))).await;
+    let line = Line::to_database(&bed.database).await;
     let (tenant, system) =
         (line.through(&bed.database.tenant_url()), line.through(&bed.database.system_url()));
     bed.control.stop().await;

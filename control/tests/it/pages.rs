@@ -91,6 +91,7 @@ async fn every_list_goes_page_by_page() {
         bed.make(&b, "/v1/installs", install).await;
         let secret = json!({"name": "c", "origin": "http://127.0.0.1:9", "secret": "sk"});
         bed.make(&a, "/v1/credentials", secret).await;
+        bed.job(&a, crate::jobs_hosts::job()).await;
     }
     let lists = [
         (&a, "/v1/credentials".to_owned(), 3),
@@ -99,6 +100,7 @@ async fn every_list_goes_page_by_page() {
         (&a, format!("/v1/endpoints/{endpoint}/publications"), 4),
         (&b, "/v1/installs".into(), 3),
         (&b, "/v1/catalog".into(), 4),
+        (&a, "/v1/jobs".into(), 3),
     ];
     for (org, path, count) in lists {
         let (pages, items) = walk(&bed, org, &path, "1").await;

@@ -1,5 +1,6 @@
 //! Databases for tests: one template with all migrations, and a copy of it for each test.
 
+use sha2::{Digest as _, Sha256};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::OnceCell;
@@ -57,8 +58,9 @@ async fn login(db: &mut PgConnection, name: &str, options: &str) {
 
 /// The name of the template: another one for other migrations.
 fn template_name() -> String {
-    let sums = alphagate_control::store::MIGRATIONS.iter().map(|migration| &migration.checksum[..4]);
-    format!("alphagate_test_template_{}", hex::encode(sums.collect::<Vec<_>>().concat()).get(..32).unwrap())
+    let mut all = Sha256::new();
+    alphagate_control::store::MIGRATIONS.iter().for_each(|migration| all.update(&migration.checksum));
+    format!("alphagate_test_template_{}", hex::encode(&all.finalize()[..16]))
 }
 
 async fn make_template() -> String {
@@ -120,6 +122,11 @@ impl Database {
         url(&self.name, Some(SYSTEM))
     }
 
+    /// A folder for what is too large for it.
+    pub fn blobs(&self) -> std::path::PathBuf {
+        std::env::temp_dir().join("alphagate-test-blobs").join(&self.name)
+    }
+
     /// A connection that no policy binds.
     pub async fn superuser(&self) -> PgConnection {
         connect(&self.name, None).await
@@ -130,6 +137,7 @@ impl Drop for Database {
     /// Waits for the drop, and Postgres for every backend that is logging in: the tests' runtime has a thread of its own,
     /// so that a login that has begun can end meanwhile.
     fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(self.blobs());
         let name = self.name.clone();
         let cleaner = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -23,14 +23,19 @@ fn program() -> Command {
     command
 }
 
-struct Process {
-    child: Child,
+pub struct Process {
+    pub child: Child,
     log: Lines<BufReader<ChildStderr>>,
-    url: String,
+    pub url: String,
 }
 
 impl Process {
-    async fn start(secrets: &Secrets, database: &Database, edge: &FakeEdge, more: &[(&str, &str)]) -> Self {
+    pub async fn start(
+        secrets: &Secrets,
+        database: &Database,
+        edge: &FakeEdge,
+        more: &[(&str, &str)],
+    ) -> Self {
         let mut command = program();
         command.arg("serve").envs(environment(secrets, database, edge.url())).envs(more.iter().copied());
         let mut child = command.spawn().unwrap();
@@ -45,7 +50,7 @@ impl Process {
         panic!("the program did not start");
     }
 
-    fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         let pid = self.child.id().unwrap().to_string();
         assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }

@@ -2,12 +2,14 @@
 
 use crate::{
     bed::{Bed, version},
+    jobs_hosts::{Host, chunk, job, passed},
     pg::{SYSTEM, TENANT, connect},
+    play::{demand, eval},
 };
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-const TENANT_TABLES: [&str; 12] = [
+const TENANT_TABLES: [&str; 30] = [
     "orgs",
     "keys",
     "records",
@@ -20,6 +22,24 @@ const TENANT_TABLES: [&str; 12] = [
     "installs",
     "quotas",
     "idempotency",
+    "gates",
+    "gate_evals",
+    "gate_runs",
+    "verdicts",
+    "files",
+    "file_chunks",
+    "evals",
+    "eval_runs",
+    "eval_run_feeds",
+    "eval_run_usage",
+    "output_items",
+    "jobs",
+    "job_attempts",
+    "job_output",
+    "job_artefacts",
+    "job_queues",
+    "job_settings",
+    "blobs",
 ];
 
 async fn fill(bed: &Bed) -> (crate::bed::Org, crate::bed::Org) {
@@ -33,11 +53,48 @@ async fn fill(bed: &Bed) -> (crate::bed::Org, crate::bed::Org) {
     bed.make(&a, "/v1/installs", json!({"endpoint": poem, "name": "p", "payer": "publisher"})).await;
     let quotas = json!({"quotas": [{"subject": {"kind": "org"}, "limit": {"concurrency": 1}}]});
     assert_eq!(bed.call("PUT", &a.admin, "/v1/quotas", Some(&quotas)).await.0, 200);
+    left_behind(bed, &a).await;
     let key = json!({"name": "k", "scopes": ["call"]});
     let once =
         bed.request(reqwest::Method::POST, "/v1/keys").bearer_auth(&a.admin).header("idempotency-key", "k1");
     assert_eq!(once.json(&key).send().await.unwrap().status(), 201);
+    let eval = eval(bed, &a).await;
+    let gate = json!({"evals": [demand(&eval, "haiku", json!({"pass_rate": 1}))]});
+    let keeper = bed.gatekeeper(&a).await;
+    let put = bed.call("PUT", &keeper, &format!("/v1/endpoints/{endpoint}/gate"), Some(&gate)).await;
+    assert_eq!(put.0, 200, "{}", put.1);
+    let publication = json!({"version": 2, "expected_live": 1});
+    bed.make(&a, &format!("/v1/endpoints/{endpoint}/publications"), publication).await;
+    crate::evals_scene::Evals::new(bed, &a).await;
+    let mut db = bed.database.superuser().await;
+    sqlx::query(
+        "INSERT INTO eval_run_usage SELECT org_id, id, 'm', 1, 1, 1, 1, 1 FROM eval_runs ON CONFLICT DO NOTHING",
+    )
+    .execute(&mut db)
+    .await
+    .unwrap();
     (a, b)
+}
+
+/// A job with large output and an artefact, and settings of its org.
+async fn left_behind(bed: &Bed, org: &crate::bed::Org) {
+    let settings = json!({"sandbox_max": 3});
+    assert_eq!(
+        bed.operator("PUT", &format!("/operator/v1/orgs/{}/queue", org.id), Some(&settings)).await.0,
+        200
+    );
+    let host = Host::new(bed).await;
+    let mut large = job();
+    large["limits"] = json!({"output_bytes": 3_000_000});
+    bed.job(org, large).await;
+    let claimed = host.claim_one().await;
+    for number in 0..3 {
+        host.output(&claimed, number, &[chunk("stdout", &[b'x'; 500_000])]).await;
+    }
+    host.output(&claimed, 3, &[chunk("stderr", b"x")]).await;
+    let mut report = passed();
+    report["artefacts"] = json!([{"path": "a", "content": ""}]);
+    assert_eq!(host.finish(&claimed, report).await.0, 204);
 }
 
 async fn count(db: &mut PgConnection, table: &str) -> i64 {
@@ -96,13 +153,36 @@ async fn the_tenant_role_cannot_write_for_another_org_nor_change_what_is_immutab
         "UPDATE versions SET config = '{}'".to_owned(),
         "UPDATE keys SET digest = digest".to_owned(),
         "UPDATE orgs SET suspended = false".to_owned(),
+        "UPDATE evals SET testing_criteria = testing_criteria".to_owned(),
+        "UPDATE eval_runs SET data_source = data_source".to_owned(),
+        "UPDATE output_items SET item = item".to_owned(),
+        "UPDATE file_chunks SET data = data".to_owned(),
+        format!(
+            "INSERT INTO evals (org_id, id, name, data_source_config, testing_criteria) VALUES ('{b}', '{b}', 'x', '{{}}', '[]')"
+        ),
         "DELETE FROM keys".to_owned(),
         "DELETE FROM publications".to_owned(),
+        "UPDATE publications SET version = 1".to_owned(),
+        "UPDATE publications SET forced_by = NULL".to_owned(),
+        "UPDATE gate_runs SET version = 1".to_owned(),
+        "DELETE FROM gate_runs".to_owned(),
+        "UPDATE verdicts SET verdict = 'passed'".to_owned(),
+        "DELETE FROM gates".to_owned(),
+        "UPDATE gate_evals SET thresholds = '{}'".to_owned(),
         "SELECT * FROM outbox".to_owned(),
         "DELETE FROM usage_events".to_owned(),
         "SELECT * FROM catalog".to_owned(),
         "SELECT usage_events_partitions(1)".to_owned(),
         "ALTER TABLE keys DISABLE ROW LEVEL SECURITY".to_owned(),
+        "UPDATE jobs SET spec = spec".to_owned(),
+        "UPDATE jobs SET owner = 'caller'".to_owned(),
+        "INSERT INTO job_attempts SELECT * FROM job_attempts".to_owned(),
+        "UPDATE job_output SET data = ''".to_owned(),
+        "UPDATE job_settings SET sandbox_max = 1".to_owned(),
+        "SELECT * FROM runners".to_owned(),
+        "SELECT * FROM runner_tokens".to_owned(),
+        "SELECT * FROM job_pulse".to_owned(),
+        format!("INSERT INTO blobs (org_id, id, bytes) VALUES ('{b}', '{b}', 0)"),
         "SET ROLE alphagate_system".to_owned(),
     ];
     for sql in refused {
@@ -124,17 +204,35 @@ async fn the_system_role_reads_no_secret_and_changes_no_tenants_configuration() 
     let mut db = connect(&bed.database.name, Some(SYSTEM)).await;
     for sql in [
         "SELECT secret FROM credentials",
+        "SELECT item FROM output_items",
+        "SELECT data FROM file_chunks",
+        "SELECT * FROM evals",
         "SELECT config FROM versions",
         "UPDATE endpoints SET live_version = NULL",
+        "UPDATE publications SET state = 'live'",
+        "DELETE FROM verdicts",
+        "SELECT thresholds FROM verdicts",
+        "SELECT passed FROM gate_runs",
+        "SELECT * FROM gates",
+        "SELECT data_source FROM gate_evals",
         "UPDATE keys SET revoked_at = NULL",
         "DELETE FROM records",
         "INSERT INTO installs SELECT * FROM installs",
         "SELECT * FROM usage_events",
+        "SELECT spec FROM jobs",
+        "SELECT result FROM jobs",
+        "UPDATE jobs SET outcome = 'passed'",
+        "DELETE FROM jobs",
+        "SELECT data FROM job_output",
+        "SELECT path FROM job_artefacts",
+        "SELECT ending FROM job_attempts",
+        "UPDATE blobs SET doomed_at = now()",
         "ALTER TABLE keys DISABLE ROW LEVEL SECURITY",
     ] {
         let error = sqlx::query(sql).execute(&mut db).await.expect_err(sql);
         assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("42501"), "{sql}: {error}");
     }
+    assert_eq!(count(&mut db, "blobs").await, 0, "only doomed blobs are its business");
     assert_eq!(count(&mut db, "idempotency").await, 0, "only expired answers are its business");
 }
 

@@ -13,7 +13,7 @@ use reqwest::Method;
 use std::{sync::Arc, time::Duration};
 
 /// A replica's state, with another ring of signing keys if one is given. It pushes nothing: the bed's replica does.
-fn replica(bed: &Bed, ring: Option<&str>) -> App {
+pub fn replica(bed: &Bed, ring: Option<&str>) -> App {
     let environment = environment(&bed.secrets, &bed.database, bed.edge.url());
     let changes: Vec<_> = ring.map(|ring| ("AG_KEY_RING", ring)).into_iter().collect();
     App::new(settings(&environment, &changes), Arc::new(Host)).unwrap().0

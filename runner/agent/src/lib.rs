@@ -27,3 +27,6 @@ pub const MOUNT_POINTS: [&str; 7] = ["proc", "sys", "dev", "run", "job", "tmp", 
 pub const JOB_UID: u32 = 65534;
 /// User and group of a candidate under a grader, inside.
 pub const CANDIDATE_UID: u32 = 65533;
+
+/// The agent's variable that says how many processors the sandbox may use; without it, what its kernel shows.
+pub const CPUS_VARIABLE: &str = "AG_CPUS";

@@ -34,8 +34,8 @@ pub enum ToAgent {
     },
     /// The job; there is one only.
     Job(Box<SandboxSpec>),
-    /// End the job and report.
-    Stop,
+    /// End the job and report: because of a limit that the runner has measured, or because it is to stop.
+    Stop(Option<LimitKind>),
 }
 
 /// From the agent.
@@ -163,7 +163,7 @@ impl ToAgent {
         match self {
             Self::Ahead { language, grader } => json(kind::AHEAD, &(language, grader), out),
             Self::Job(spec) => json(kind::JOB, spec, out),
-            Self::Stop => Frame::encode(kind::STOP, &[], out),
+            Self::Stop(limit) => json(kind::STOP, limit, out),
         }
     }
 
@@ -176,7 +176,7 @@ impl ToAgent {
                 Self::Ahead { language, grader }
             }
             kind::JOB => Self::Job(parse(&frame)?),
-            kind::STOP => Self::Stop,
+            kind::STOP => Self::Stop(parse(&frame)?),
             other => return Err(MessageError::Kind(other)),
         }))
     }

@@ -7,18 +7,27 @@ use super::Sink;
 use crate::{
     classify::Facts,
     output::Budget,
-    sandbox::link::{Link, LinkError},
+    sandbox::{
+        Sandbox,
+        link::{Link, LinkError},
+    },
 };
 use alphagate_agent::message::{ARTEFACTS_MAX_BYTES, FromAgent, RESULT_MAX_BYTES, ToAgent};
-use alphagate_contract::job::{Bytes, Ending, File, FilePath, Isolation, Report, SandboxSpec, Used};
+use alphagate_contract::job::{
+    Bytes, Ending, File, FilePath, Isolation, LimitKind, Report, SandboxSpec, Used,
+};
 use std::{collections::BTreeMap, time::Instant};
-use tokio::time::{Duration, Instant as Deadline, sleep_until, timeout};
+use tokio::time::{
+    Duration, Instant as Deadline, Interval, MissedTickBehavior, interval, sleep_until, timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 /// How long the agent may take to place the files and start the interpreter, on a busy host.
 const START_MAX: Duration = Duration::from_secs(30);
 /// How long after its time a job may go on, for its agent to end it and to hand everything back.
 const END_MAX: Duration = Duration::from_secs(4);
+/// How often the host's count of processor time is looked at.
+const LOOK: Duration = Duration::from_millis(100);
 /// How long a stopped job may take to hand back what it wrote.
 const STOP_MAX: Duration = Duration::from_millis(700);
 
@@ -33,7 +42,11 @@ pub struct Attempt<'a> {
     result: Option<Vec<u8>>,
     start_ms: u64,
     deadline: Deadline,
+    /// Whether the agent has been told to end it.
     stopping: bool,
+    looks: Interval,
+    baseline_ms: Option<u64>,
+    processor_ms: Option<u64>,
     /// What is known so far.
     pub facts: Facts,
 }
@@ -48,6 +61,8 @@ enum Next {
 impl<'a> Attempt<'a> {
     /// An attempt at a job, by an agent that waits for it.
     pub fn new(spec: &'a SandboxSpec, link: Link, begun: Instant) -> Self {
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             spec,
             link,
@@ -59,31 +74,50 @@ impl<'a> Attempt<'a> {
             start_ms: 0,
             deadline: Deadline::now() + START_MAX,
             stopping: false,
+            looks,
+            baseline_ms: None,
+            processor_ms: None,
             facts: Facts::default(),
         }
     }
 
     /// Hands over the job and listens until there is nothing more to hear.
-    pub async fn converse(&mut self, sink: &mut impl Sink, stop: &CancellationToken) {
+    pub async fn converse(
+        &mut self,
+        sandbox: &mut dyn Sandbox,
+        sink: &mut impl Sink,
+        stop: &CancellationToken,
+    ) {
         let job = ToAgent::Job(Box::new(self.spec.clone()));
         match timeout(START_MAX, self.link.say(&job)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return self.broke(&error),
             Err(_) => return self.facts.overdue = true,
         }
-        while self.listen(sink, stop).await == Next::Listen {}
+        while self.listen(sandbox, sink, stop).await == Next::Listen {}
+        self.look(sandbox);
         if let Some((stream, marker)) = self.budget.marker() {
             // A stopped job's sink need not take it any more.
             let _ = timeout(STOP_MAX, sink.output(stream, marker)).await;
         }
     }
 
-    async fn listen(&mut self, sink: &mut impl Sink, stop: &CancellationToken) -> Next {
+    async fn listen(
+        &mut self,
+        sandbox: &mut dyn Sandbox,
+        sink: &mut impl Sink,
+        stop: &CancellationToken,
+    ) -> Next {
         let message = tokio::select! {
             message = self.link.next() => message,
-            () = stop.cancelled(), if !self.stopping => return self.ask_to_stop().await,
+            _ = self.looks.tick(), if self.facts.started && !self.stopping => {
+                self.look(sandbox);
+                let is_spent = self.processor_ms.is_some_and(|spent_ms| spent_ms >= self.spec.limits.cpu_ms);
+                return if is_spent { self.end_for_processor().await } else { Next::Listen };
+            }
+            () = stop.cancelled(), if !self.facts.stopped => return self.ask_to_stop().await,
             () = sleep_until(self.deadline) => {
-                self.facts.overdue = !self.stopping;
+                self.facts.overdue = !self.facts.stopped;
                 return Next::End;
             }
         };
@@ -97,12 +131,28 @@ impl<'a> Attempt<'a> {
     }
 
     async fn ask_to_stop(&mut self) -> Next {
-        self.stopping = true;
         self.facts.stopped = true;
-        self.deadline = Deadline::now() + STOP_MAX;
+        self.end_by_agent(None, STOP_MAX).await
+    }
+
+    async fn end_for_processor(&mut self) -> Next {
+        self.facts.overspent = true;
+        self.end_by_agent(Some(LimitKind::Cpu), END_MAX).await
+    }
+
+    async fn end_by_agent(&mut self, limit: Option<LimitKind>, patience: Duration) -> Next {
+        self.stopping = true;
+        self.deadline = Deadline::now() + patience;
         // If it cannot hear, the deadline ends it.
-        let _ = timeout(STOP_MAX, self.link.say(&ToAgent::Stop)).await;
+        let _ = timeout(patience, self.link.say(&ToAgent::Stop(limit))).await;
         Next::Listen
+    }
+
+    /// What the host counts of processor time since user code started.
+    fn look(&mut self, sandbox: &mut dyn Sandbox) {
+        let Some(all_ms) = sandbox.processor_ms().filter(|_| self.facts.started) else { return };
+        let baseline_ms = *self.baseline_ms.get_or_insert(all_ms);
+        self.processor_ms = Some(all_ms.saturating_sub(baseline_ms));
     }
 
     fn broke(&mut self, error: &LinkError) {
@@ -115,6 +165,8 @@ impl<'a> Attempt<'a> {
                 self.facts.started = true;
                 self.start_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
                 self.deadline = Deadline::now() + Duration::from_millis(self.spec.limits.wall_ms) + END_MAX;
+                // The first look is the baseline.
+                self.looks.reset_immediately();
                 self.deliver(sink.started(), stop).await
             }
             FromAgent::Output(stream, mut bytes) if self.facts.started => {
@@ -154,7 +206,7 @@ impl<'a> Attempt<'a> {
                 }
                 Next::Listen
             }
-            () = stop.cancelled(), if !self.stopping => self.ask_to_stop().await,
+            () = stop.cancelled(), if !self.facts.stopped => self.ask_to_stop().await,
             () = sleep_until(self.deadline), if self.stopping => Next::End,
         }
     }
@@ -190,7 +242,7 @@ impl<'a> Attempt<'a> {
             used: Used {
                 start_ms: self.start_ms,
                 wall_ms: ended.map_or(silent_ms, |ended| ended.wall_ms),
-                cpu_ms: ended.map_or(0, |ended| ended.cpu_ms),
+                cpu_ms: self.processor_ms.or_else(|| ended.map(|ended| ended.cpu_ms)).unwrap_or(0),
                 memory_peak_bytes: if sampled_bytes > 0 {
                     sampled_bytes
                 } else {

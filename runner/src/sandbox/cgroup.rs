@@ -43,6 +43,8 @@ pub enum Kind {
     Cpu,
     /// v1: pids.
     Pids,
+    /// v1: cpuacct.
+    Account,
 }
 
 /// One sandbox's group: a folder in v2, a folder per controller in v1.
@@ -97,6 +99,7 @@ impl Cgroup {
                 self.write(kind, "cpu.cfs_quota_us", quota_us)
             }
             Kind::Pids => self.write(kind, "pids.max", bounds.pids),
+            Kind::Account => Ok(()),
         }
     }
 
@@ -132,6 +135,15 @@ impl Cgroup {
         let peak = self.read(Kind::Unified, "memory.peak");
         let peak = peak.or_else(|| self.read(Kind::Memory, "memory.max_usage_in_bytes"));
         peak.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+    }
+
+    /// Processor time since it was made, milliseconds.
+    pub fn processor_ms(&self) -> Option<u64> {
+        if let Some(stat) = self.read(Kind::Unified, "cpu.stat") {
+            return Some(field(&stat, "usage_usec") / 1000);
+        }
+        let nanoseconds = self.read(Kind::Account, "cpuacct.usage")?;
+        nanoseconds.trim().parse::<u64>().ok().map(|nanoseconds| nanoseconds / 1_000_000)
     }
 
     /// The processes in it.
@@ -202,6 +214,8 @@ mod tests {
         fs::write(root.path().join("x/memory.events"), "low 0\noom 1\noom_kill 3\noom_group_kill 1\n")
             .unwrap();
         fs::write(root.path().join("x/memory.peak"), "4096\n").unwrap();
+        fs::write(root.path().join("x/cpu.stat"), "usage_usec 17000\nuser_usec 9000\n").unwrap();
+        assert_eq!(group.processor_ms(), Some(17));
         assert_eq!((group.oom_kills(), group.memory_peak_bytes()), (3, 4096));
         group.kill();
         assert_eq!(written("cgroup.kill"), "1");

@@ -40,7 +40,9 @@ impl Class {
     #[must_use]
     pub const fn host_memory_bytes(&self) -> u64 {
         let tasks = OVERHEAD_PER_TASK_BYTES.saturating_mul(self.pids as u64);
-        self.memory_bytes.saturating_add(self.disk_bytes).saturating_add(OVERHEAD_BYTES).saturating_add(tasks)
+        // A candidate is found out by its use: until then, the grader must not be killed for it.
+        let memory_bytes = self.memory_bytes.saturating_mul(if self.grader { 2 } else { 1 });
+        memory_bytes.saturating_add(self.disk_bytes).saturating_add(OVERHEAD_BYTES).saturating_add(tasks)
     }
 }
 
@@ -133,6 +135,11 @@ pub trait Sandbox: Send {
 
     /// Whether its processes are still there, as far as can be told without waiting.
     fn is_alive(&mut self) -> bool;
+
+    /// Processor time of the whole sandbox since its boot, milliseconds, if the host can tell.
+    fn processor_ms(&mut self) -> Option<u64> {
+        None
+    }
 
     /// Waits for its end (the caller has killed it, or has seen its pipes close) and says what is known.
     fn post_mortem(&mut self) -> BoxFuture<'_, PostMortem>;

@@ -102,6 +102,19 @@ impl Runsc {
         })
     }
 
+    /// Names of the cgroups of sandboxes that are there.
+    #[must_use]
+    pub fn cgroups(&self) -> Vec<String> {
+        self.groups.as_ref().map(Layout::children).unwrap_or_default()
+    }
+
+    /// Ends every process of one of these groups.
+    pub fn kill_group(&self, id: &str) {
+        if let Some(groups) = &self.groups {
+            Cgroup::existing(groups, id).kill();
+        }
+    }
+
     async fn start(&self, class: &Class) -> Result<RunscSandbox, BootError> {
         let failed = |error: io::Error| BootError::Engine(error.to_string());
         let image = self.images.find(&class.image)?;
@@ -109,7 +122,7 @@ impl Runsc {
         let id = format!("{}-{number}", std::process::id());
         let uid = self.uids.take().map_err(failed)?;
         let mut remains = Remains::new(self.state.sandbox(&id), uid, self.burials.clone());
-        let config = bundle::spec(&image.skeleton, &self.state.agent_folder(), &image.shown)
+        let config = bundle::spec(&image.skeleton, &self.state.agent_folder(), &image.shown, self.cpus)
             .map_err(|error| BootError::Engine(error.to_string()))?;
         let config = serde_json::to_vec(&config).map_err(|error| BootError::Engine(error.to_string()))?;
         remains.make_folder(&config).map_err(failed)?;
@@ -267,6 +280,10 @@ impl Sandbox for RunscSandbox {
 
     fn is_alive(&mut self) -> bool {
         self.remains.as_mut().is_some_and(Remains::is_alive)
+    }
+
+    fn processor_ms(&mut self) -> Option<u64> {
+        self.remains.as_ref()?.group.as_ref()?.processor_ms()
     }
 
     fn post_mortem(&mut self) -> BoxFuture<'_, PostMortem> {

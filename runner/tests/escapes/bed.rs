@@ -76,22 +76,30 @@ impl Bed {
         }
     }
 
-    /// Whether nothing is left of any sandbox: no folder, no cgroup, no process.
+    /// What is left of sandboxes: folders, cgroups, processes.
     pub fn leftovers(&self) -> Vec<String> {
-        let sandboxes = self.folder.path().join("state/sandboxes");
-        let mut found: Vec<String> = std::fs::read_dir(&sandboxes)
-            .unwrap()
-            .map(|entry| format!("{:?}", entry.unwrap().path()))
-            .collect();
-        let own = sandboxes.to_string_lossy().into_owned();
-        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            if line.contains(&own) {
-                found.push(line);
-            }
-        }
+        let folders = std::fs::read_dir(self.sandboxes()).unwrap();
+        let mut found: Vec<String> = folders.map(|entry| format!("{:?}", entry.unwrap().path())).collect();
+        found.extend(self.engine.cgroups().into_iter().map(|id| format!("cgroup {id}")));
+        found.extend(self.command_lines());
         found
+    }
+
+    /// Processes of sandboxes.
+    pub fn processes(&self) -> usize {
+        self.command_lines().len()
+    }
+
+    fn sandboxes(&self) -> PathBuf {
+        self.folder.path().canonicalize().unwrap().join("state/sandboxes")
+    }
+
+    fn command_lines(&self) -> Vec<String> {
+        let own = self.sandboxes().to_string_lossy().into_owned();
+        let entries = std::fs::read_dir("/proc").unwrap().flatten();
+        let lines = entries.map(|entry| std::fs::read(entry.path().join("cmdline")).unwrap_or_default());
+        let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+        lines.filter(|line| line.contains(&own)).collect()
     }
 }
 

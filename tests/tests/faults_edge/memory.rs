@@ -1,10 +1,10 @@
 //! Many large bodies at once (E26): the isolate's byte budget says no before memory does.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use alphagate_bed::{Bed, Options};
-use alphagate_tests::{Caller, Raw, Stage};
-use anyhow::{Context, Result, ensure};
+use alphagate_tests::{Caller, Raw, Stage, resident_bytes};
+use anyhow::{Context, Result};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -64,23 +64,4 @@ async fn outcome(caller: &Caller, body: &'static str) -> Result<(u16, String)> {
     let _ = raw.send(body.as_bytes()).await;
     let answer = raw.answer().await?;
     Ok((answer.status, answer.code()))
-}
-
-/// The memory of this bed's workerd, found by the scratch folder in its environment.
-fn resident_bytes(bed: &Bed) -> Result<u64> {
-    let mark = bed.data_dir().to_str().context("a path that is no text")?.as_bytes().to_vec();
-    for entry in fs::read_dir("/proc")? {
-        let path = entry?.path();
-        let named = fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "workerd");
-        let ours =
-            || fs::read(path.join("environ")).is_ok_and(|text| text.windows(mark.len()).any(|w| w == mark));
-        if named && ours() {
-            let status = fs::read_to_string(path.join("status"))?;
-            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-            let kilobytes: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
-            return Ok(kilobytes * 1024);
-        }
-    }
-    ensure!(false, "this bed has no workerd");
-    Ok(0)
 }

@@ -58,7 +58,7 @@ impl Ahead {
         let mut handed = vec![order_reader, ready_writer];
         handed.extend(result);
         let env = [super::running::base_env(), env].concat();
-        let launch = Launch { argv, env, folder: "/", user: JOB_UID, bounds: None, private, handed };
+        let launch = Launch { argv, env, folder: c"/", user: JOB_UID, bounds: None, private, handed };
         let Ok(process) = launch.start() else { return Ok(None) };
         // One byte when it waits; end of file if the interpreter ended instead.
         let waits = File::from(ready).read(&mut [0]).is_ok_and(|count| count == 1);

@@ -1,7 +1,7 @@
 //! Candidates: a grader asks for code to be run, and it runs as another user, on another disk, away from the score.
 //!
 //! Invariant: one candidate at a time; when the grader gets its answer, no process of the candidate is left, and nothing
-//! of its disk is there for the next. Only the job's own user is served; a candidate that finds the socket is hung up on.
+//! of its disk is there for the next. Only the job's own user gets to the socket.
 
 use super::{
     disk,
@@ -14,8 +14,7 @@ use alphagate_agent::{CANDIDATE_FOLDER, CANDIDATE_UID, JOB_UID, RUN_FOLDER};
 use alphagate_contract::job::{Bytes, Limits};
 use rustix::{
     event::PollFlags,
-    fs::{Mode, OFlags, chmod, chown, fcntl_setfl},
-    net::sockopt::socket_peercred,
+    fs::{Mode, chmod, chown},
     process::{Gid, Pid, Uid, WaitStatus},
 };
 use std::{
@@ -38,7 +37,12 @@ pub fn module_folder() -> String {
 
 /// Where graders ask.
 pub fn socket_path() -> String {
-    format!("{RUN_FOLDER}/candidate.sock")
+    format!("{}/candidate.sock", socket_folder())
+}
+
+/// Only the job's user can enter it: gVisor cannot tell who is at the other end of a socket, but it checks the way there.
+fn socket_folder() -> String {
+    format!("{RUN_FOLDER}/ask")
 }
 
 /// The helper.
@@ -71,11 +75,13 @@ impl Candidates {
     pub fn listen(limits: Limits) -> io::Result<Self> {
         fs::create_dir_all(module_folder())?;
         fs::write(format!("{}/alphagate_candidate.py", module_folder()), MODULE)?;
-        let path = socket_path();
-        let listener = UnixListener::bind(&path)?;
+        fs::create_dir_all(socket_folder())?;
+        let listener = UnixListener::bind(socket_path())?;
         listener.set_nonblocking(true)?;
-        chmod(path.as_str(), Mode::from(0o600))?;
-        chown(path.as_str(), Some(Uid::from_raw(JOB_UID)), Some(Gid::from_raw(JOB_UID)))?;
+        for (path, mode) in [(socket_path(), 0o600), (socket_folder(), 0o700)] {
+            chmod(path.as_str(), Mode::from(mode))?;
+            chown(path.as_str(), Some(Uid::from_raw(JOB_UID)), Some(Gid::from_raw(JOB_UID)))?;
+        }
         Ok(Self { listener, talk: Talk::None, limits })
     }
 
@@ -87,6 +93,11 @@ impl Candidates {
             Talk::Telling(fd, ..) => vec![(fd.as_fd(), PollFlags::OUT)],
             Talk::Running(_, candidate) => candidate.process.interests(true),
         }
+    }
+
+    /// Whether a candidate runs.
+    pub const fn is_running(&self) -> bool {
+        matches!(self.talk, Talk::Running(..))
     }
 
     /// When something has to happen by itself.
@@ -142,14 +153,9 @@ impl Candidates {
     }
 
     fn accept(&self) -> Option<OwnedFd> {
-        loop {
-            let (stream, _) = self.listener.accept().ok()?;
-            let fd = OwnedFd::from(stream);
-            let is_job = socket_peercred(&fd).is_ok_and(|peer| peer.uid.as_raw() == JOB_UID);
-            if is_job && fcntl_setfl(&fd, OFlags::NONBLOCK).is_ok() {
-                return Some(fd);
-            }
-        }
+        let (stream, _) = self.listener.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        Some(OwnedFd::from(stream))
     }
 
     fn listen_to(&self, fd: OwnedFd, mut buffer: Vec<u8>, now: Instant) -> (Talk, bool) {
@@ -208,7 +214,7 @@ impl Candidates {
         Launch {
             argv,
             env,
-            folder: CANDIDATE_FOLDER,
+            folder: c"/run/candidate",
             user: CANDIDATE_UID,
             bounds: Some(bounds),
             private: true,
@@ -245,7 +251,7 @@ fn run(fd: OwnedFd, mut candidate: Box<Candidate>, now: Instant) -> (Talk, bool)
     }
     candidate.killed = true;
     end_all();
-    if candidate.process.status.is_none() || meter::look().candidate_processes > 0 {
+    if candidate.process.status.is_none() || meter::candidate_processes() > 0 {
         // The dead are reaped in the next round.
         return (Talk::Running(fd, candidate), false);
     }

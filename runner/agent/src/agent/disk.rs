@@ -63,8 +63,25 @@ pub fn unmount_candidate() {
     let _ = unmount(CANDIDATE_FOLDER, UnmountFlags::DETACH);
 }
 
-/// Whether not a block is free where the path is.
-pub fn is_full(path: &str) -> bool {
-    let full = |found: StatVfs| found.f_blocks > 0 && found.f_bavail == 0;
-    statvfs(path).is_ok_and(full)
+/// How full a disk is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fill {
+    /// Bytes in use.
+    pub used_bytes: u64,
+    /// Whether not a block is free.
+    pub is_full: bool,
+}
+
+/// How full the job's disk is.
+pub fn fill() -> Fill {
+    let fill = |found: StatVfs| Fill {
+        used_bytes: (found.f_blocks - found.f_bavail) * found.f_frsize,
+        is_full: found.f_blocks > 0 && found.f_bavail == 0,
+    };
+    statvfs(JOB_FOLDER).map(fill).unwrap_or_default()
+}
+
+/// Bytes in use on the candidate's disk.
+pub fn candidate_bytes() -> u64 {
+    statvfs(CANDIDATE_FOLDER).map_or(0, |found| (found.f_blocks - found.f_bavail) * found.f_frsize)
 }

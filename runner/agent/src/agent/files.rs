@@ -9,7 +9,7 @@ use alphagate_agent::{
     message::{ARTEFACTS_MAX_BYTES, CHUNK_MAX_BYTES, FromAgent},
 };
 use alphagate_contract::job::{File, FilePath};
-use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat};
 use std::{
     fs::{self, OpenOptions},
     io::{self, Read as _, Write as _},
@@ -73,6 +73,11 @@ fn open(path: &FilePath) -> Option<(OwnedFd, u64)> {
     let (parents, name) =
         path.as_str().rsplit_once('/').map_or((None, path.as_str()), |(parents, name)| (Some(parents), name));
     for part in parents.into_iter().flat_map(|parents| parents.split('/')) {
+        // Looked at first: gVisor follows a symlink here in spite of NOFOLLOW. Nobody is left who could change it meanwhile.
+        let found = statat(&at, part, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        if FileType::from_raw_mode(found.st_mode) != FileType::Directory {
+            return None;
+        }
         at = openat(&at, part, folder, Mode::empty()).ok()?;
     }
     // NONBLOCK: a pipe that nobody writes to must not hold us.

@@ -8,14 +8,18 @@ use rustix::{
     process::{Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus},
 };
 use std::{
+    ffi::CStr,
     io,
     os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
     os::unix::process::CommandExt as _,
-    process::{Command, Stdio},
+    process::Command,
 };
 
 /// Open files of one process. Programs that read `RLIMIT_NOFILE` and close everything stay quick.
 const FILES_MAX: u64 = 1024;
+/// How much more processor time the kernel may count before it acts: it counts waiting for a processor, too, and the agent
+/// counts exactly.
+const CPU_MARGIN: u64 = 8;
 /// The first descriptor that is handed over beside the three standard ones.
 pub const FIRST_HANDED_FD: i32 = 3;
 /// Descriptors are handed over onto numbers below this; the agent's own are kept above, so that none is overwritten.
@@ -37,9 +41,9 @@ pub struct Bounds {
 impl Bounds {
     fn rlimits(self) -> Vec<(Resource, Rlimit)> {
         let both = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
-        let cpu_s = self.cpu_ms.div_ceil(1000) + 1;
+        let cpu_s = self.cpu_ms.div_ceil(1000).saturating_add(1).saturating_mul(CPU_MARGIN);
         let mut limits = vec![
-            (Resource::Cpu, Rlimit { current: Some(cpu_s), maximum: Some(cpu_s + 1) }),
+            (Resource::Cpu, Rlimit { current: Some(cpu_s), maximum: Some(cpu_s.saturating_add(1)) }),
             (Resource::Nproc, both(self.pids.into())),
             (Resource::Fsize, both(self.file_bytes)),
             (Resource::Nofile, both(FILES_MAX)),
@@ -65,7 +69,7 @@ pub struct Launch {
     /// Its whole environment.
     pub env: Vec<(String, String)>,
     /// Where it starts.
-    pub folder: &'static str,
+    pub folder: &'static CStr,
     /// Its user and group.
     pub user: u32,
     /// Its bounds; none if they are applied later.
@@ -94,12 +98,15 @@ impl Launch {
         let missing = || io::Error::from(io::ErrorKind::InvalidInput);
         let (program, arguments) = self.argv.split_first().ok_or_else(missing)?;
         let mut command = Command::new(program);
-        command.args(arguments).env_clear().envs(self.env).current_dir(self.folder);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(arguments).env_clear().envs(self.env);
+        // Made as the user, the pipes are its own: it can open `/dev/stdout` by that name.
+        let pipes = user::as_user(self.user, standard_pipes)??;
+        let [(stdin_reader, stdin), (stdout, stdout_writer), (stderr, stderr_writer)] = pipes;
+        command.stdin(stdin_reader).stdout(stdout_writer).stderr(stderr_writer);
         let handed: Vec<OwnedFd> = self.handed.into_iter().map(out_of_the_way).collect::<io::Result<_>>()?;
         let moves: Vec<(i32, i32)> = handed.iter().map(|fd| fd.as_raw_fd()).zip(FIRST_HANDED_FD..).collect();
         let limits = self.bounds.map(Bounds::rlimits).unwrap_or_default();
-        let (id, mask) = (self.user, if self.private { 0o077 } else { 0o022 });
+        let (id, mask, folder) = (self.user, if self.private { 0o077 } else { 0o022 }, self.folder);
         command.process_group(0);
         syscalls::before_exec(&mut command, move || {
             rustix::process::umask(Mode::from(mask));
@@ -109,14 +116,14 @@ impl Launch {
             for (resource, limit) in &limits {
                 rustix::process::setrlimit(*resource, *limit)?;
             }
-            user::become_user(id)
+            user::become_user(id)?;
+            // As the user: a private folder is closed to guest root, which has no rights over files.
+            Ok(rustix::process::chdir(folder)?)
         });
         let child = command.spawn()?;
         let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(gone)?;
-        let stdin = unblock(child.stdin.ok_or_else(gone)?.into())?;
-        let stdout = unblock(child.stdout.ok_or_else(gone)?.into())?;
-        let stderr = unblock(child.stderr.ok_or_else(gone)?.into())?;
+        let (stdin, stdout, stderr) = (unblock(stdin)?, unblock(stdout)?, unblock(stderr)?);
         let stdin = Feed { fd: Some(stdin), bytes: Vec::new(), at: 0 };
         Ok(Process { pid, stdin, streams: [Some(stdout), Some(stderr)], status: None })
     }
@@ -153,6 +160,12 @@ fn out_of_the_way(fd: OwnedFd) -> io::Result<OwnedFd> {
 fn unblock(fd: OwnedFd) -> io::Result<OwnedFd> {
     fcntl_setfl(&fd, fcntl_getfl(&fd)? | OFlags::NONBLOCK)?;
     Ok(fd)
+}
+
+/// Three pipes, each the reading end first.
+fn standard_pipes() -> io::Result<[(OwnedFd, OwnedFd); 3]> {
+    let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
+    Ok([pipe()?, pipe()?, pipe()?])
 }
 
 /// A pipe of which the agent has the reading end, without blocking.

@@ -7,7 +7,7 @@ use super::{
     candidates::Candidates,
     disk, files,
     host::Host,
-    meter::{self, Usage},
+    meter::{self, Processor},
     process::{self, Process, Read},
 };
 use alphagate_agent::{
@@ -31,7 +31,7 @@ use std::{
 /// How often the cheap gauges are read: what a job touches for less may go unseen, and 50 looks a second cost under 1 %.
 const GLANCE: Duration = Duration::from_millis(20);
 /// How often every process is looked at.
-const LOOK: Duration = Duration::from_millis(60);
+const LOOK: Duration = Duration::from_millis(80);
 /// How soon to look again when the pipes are closed and the process has yet to be reaped.
 const SOON: Duration = Duration::from_millis(1);
 /// How long the dead may take to be reaped; then the runner ends the sandbox as it is.
@@ -53,16 +53,18 @@ pub struct Running {
     job: Process,
     limits: Limits,
     artefacts: Vec<FilePath>,
-    result: Option<(OwnedFd, Vec<u8>)>,
+    result: Option<OwnedFd>,
+    result_bytes: Vec<u8>,
     candidates: Option<Candidates>,
     hit: BTreeSet<LimitKind>,
     ending: Option<How>,
     output_left: u64,
     truncated: Option<Stream>,
     started: Instant,
+    glanced: Instant,
     looked: Instant,
-    baseline_cpu_ms: u64,
-    usage: Usage,
+    cpu: Processor,
+    is_crowded: bool,
     memory_peak_bytes: u64,
     buffer: Vec<u8>,
 }
@@ -81,6 +83,8 @@ pub struct Parts {
     pub candidates: Option<Candidates>,
     /// Processor time that was used before it began.
     pub baseline_cpu_ms: u64,
+    /// Processors that the sandbox has.
+    pub cpus: u32,
 }
 
 impl Running {
@@ -90,16 +94,18 @@ impl Running {
             job: parts.job,
             limits: parts.limits,
             artefacts: parts.artefacts,
-            result: parts.result.map(|fd| (fd, Vec::new())),
+            result: parts.result,
+            result_bytes: Vec::new(),
             candidates: parts.candidates,
             hit: BTreeSet::new(),
             ending: None,
             output_left: parts.limits.output_bytes,
             truncated: None,
             started: now,
+            glanced: now,
             looked: now,
-            baseline_cpu_ms: parts.baseline_cpu_ms,
-            usage: Usage::default(),
+            cpu: Processor::new(parts.baseline_cpu_ms, parts.cpus),
+            is_crowded: false,
             memory_peak_bytes: 0,
             buffer: vec![0; CHUNK_MAX_BYTES],
         }
@@ -107,21 +113,31 @@ impl Running {
 
     /// Runs the job to its end and reports it.
     pub fn run(mut self, host: &mut Host) -> io::Result<()> {
+        let mut is_ready = true;
         while self.ending.is_none() {
-            self.step(host)?;
+            let now = Instant::now();
+            if is_ready {
+                self.exchange(host, now)?;
+            }
+            self.reap();
+            self.watch(now);
+            if let Some(status) = self.job.status {
+                self.end(self.how(status));
+            }
+            host.write()?;
             if self.ending.is_none() {
-                self.wait(host)?;
+                is_ready = self.wait(host)?;
             }
         }
         self.finish(host)
     }
 
-    fn step(&mut self, host: &mut Host) -> io::Result<()> {
-        let now = Instant::now();
+    /// Reads and writes whatever can be, without waiting.
+    fn exchange(&mut self, host: &mut Host, now: Instant) -> io::Result<()> {
         host.read()?;
         while let Some(message) = host.next_message().map_err(io::Error::other)? {
-            if message == ToAgent::Stop {
-                self.end(How::Stopped);
+            if let ToAgent::Stop(limit) = message {
+                self.end(limit.map_or(How::Stopped, |limit| How::Limited { limit }));
             }
         }
         if host.is_gone {
@@ -130,16 +146,10 @@ impl Running {
         self.job.stdin.write();
         self.pump(host)?;
         self.read_result();
-        self.reap();
         if let Some(candidates) = &mut self.candidates {
             candidates.step(now);
-            self.reap();
         }
-        self.watch(now);
-        if let Some(status) = self.job.status {
-            self.end(self.how(status));
-        }
-        host.write()
+        Ok(())
     }
 
     fn end(&mut self, how: How) {
@@ -152,33 +162,30 @@ impl Running {
     fn how(&self, status: WaitStatus) -> How {
         match (status.exit_status(), status.terminating_signal()) {
             (Some(code), _) => How::Exited { code },
-            (None, Some(signal)) if self.is_cpu_signal(signal) => How::Limited { limit: LimitKind::Cpu },
+            (None, Some(signal)) if signal == Signal::XCPU.as_raw() => How::Limited { limit: LimitKind::Cpu },
             (None, signal) => How::Signaled { signal: signal.unwrap_or(0) },
         }
     }
 
-    /// `SIGXCPU`, or the `SIGKILL` that the kernel sends to who ignores it.
-    fn is_cpu_signal(&self, signal: i32) -> bool {
-        signal == Signal::XCPU.as_raw()
-            || signal == Signal::KILL.as_raw()
-                && meter::look().cpu_ms - self.baseline_cpu_ms > self.limits.cpu_ms
-    }
-
-    fn wait(&self, host: &Host) -> io::Result<()> {
+    /// Waits for a descriptor or a moment; whether it was a descriptor, or a candidate's moment.
+    fn wait(&self, host: &Host) -> io::Result<bool> {
         let mut fds = vec![PollFd::from_borrowed_fd(stdin(), PollFlags::IN)];
         if host.has_mail() {
             fds.push(PollFd::from_borrowed_fd(stdout(), PollFlags::OUT));
         }
         let mut interests = self.job.interests(host.has_room());
-        interests.extend(self.result.iter().map(|(fd, _)| (fd.as_fd(), PollFlags::IN)));
+        interests.extend(self.result.iter().map(|fd| (fd.as_fd(), PollFlags::IN)));
         interests.extend(self.candidates.iter().flat_map(Candidates::interests));
         fds.extend(interests.into_iter().map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
-        let patience = if self.job.streams.iter().all(Option::is_none) { SOON } else { GLANCE };
+        let is_over = self.job.streams.iter().all(Option::is_none);
+        let patience = if is_over || self.is_crowded { SOON } else { GLANCE };
         let due = self.candidates.as_ref().and_then(Candidates::deadline);
         let due = due.map_or(patience, |due| due.saturating_duration_since(Instant::now()).min(patience));
         let timeout = Timespec::try_from(due).map_err(io::Error::other)?;
         match poll(&mut fds, Some(&timeout)) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
+            // A candidate has deadlines, and dead to be counted.
+            Ok(0) | Err(Errno::INTR) => Ok(self.candidates.as_ref().is_some_and(Candidates::is_running)),
+            Ok(_) => Ok(true),
             Err(error) => Err(error.into()),
         }
     }
@@ -222,13 +229,14 @@ impl Running {
     }
 
     fn read_result(&mut self) {
-        while let Some((fd, kept)) = &mut self.result {
+        while let Some(fd) = &self.result {
             match process::read(fd, &mut self.buffer) {
-                Read::Later | Read::Closed => return,
+                Read::Later => return,
+                Read::Closed => self.result = None,
                 // One byte more than allowed is kept, so that a longer one is known as such.
                 Read::Some(count) => {
-                    let room = (RESULT_MAX_BYTES + 1 - kept.len()).min(count);
-                    kept.extend_from_slice(self.buffer.get(..room).unwrap_or_default());
+                    let room = (RESULT_MAX_BYTES + 1 - self.result_bytes.len()).min(count);
+                    self.result_bytes.extend_from_slice(self.buffer.get(..room).unwrap_or_default());
                 }
             }
         }
@@ -245,31 +253,46 @@ impl Running {
     }
 
     fn watch(&mut self, now: Instant) {
-        if meter::tasks() >= self.limits.pids {
+        let tasks = meter::tasks();
+        // Close to the limit it is looked at more often: a fork bomb stays just below it most of the time.
+        self.is_crowded = tasks > self.limits.pids / 4 * 3 && !self.hit.contains(&LimitKind::Pids);
+        if tasks >= self.limits.pids {
             self.hit.insert(LimitKind::Pids);
-        }
-        if disk::is_full(JOB_FOLDER) {
-            self.hit.insert(LimitKind::Disk);
         }
         let elapsed_ms = u64::try_from((now - self.started).as_millis()).unwrap_or(u64::MAX);
         if elapsed_ms >= self.limits.wall_ms {
             self.end(How::Limited { limit: LimitKind::Wall });
         }
-        if now - self.looked < LOOK {
+        if now - self.glanced < GLANCE {
             return;
         }
+        self.glanced = now;
+        let fill = disk::fill();
+        if fill.is_full {
+            self.hit.insert(LimitKind::Disk);
+        }
+        if now - self.looked >= LOOK {
+            self.look(now, fill.used_bytes);
+        }
+    }
+
+    fn look(&mut self, now: Instant, disk_bytes: u64) {
+        if let Some(sum_ms) = meter::processor_ms_of_few() {
+            self.cpu.count(sum_ms, now - self.looked);
+        }
         self.looked = now;
-        self.usage = meter::look();
-        let memory_bytes = self.usage.memory_bytes;
-        self.memory_peak_bytes = self.memory_peak_bytes.max(memory_bytes);
-        if self.usage.cpu_ms.saturating_sub(self.baseline_cpu_ms) >= self.limits.cpu_ms {
+        if self.cpu.used_ms >= self.limits.cpu_ms {
             self.end(How::Limited { limit: LimitKind::Cpu });
         }
-        if memory_bytes > self.limits.memory_bytes {
+        let has_candidate = self.candidates.as_ref().is_some_and(Candidates::is_running);
+        let disk_bytes = disk_bytes + if has_candidate { disk::candidate_bytes() } else { 0 };
+        let memory = meter::memory(self.job.pid.as_raw_pid().unsigned_abs(), has_candidate, disk_bytes);
+        self.memory_peak_bytes = self.memory_peak_bytes.max(memory.job_bytes + memory.candidate_bytes);
+        if memory.job_bytes > self.limits.memory_bytes {
             self.end(How::Limited { limit: LimitKind::Memory });
         }
         if let Some(candidates) = &mut self.candidates {
-            candidates.watch_memory(self.usage.candidate_memory_bytes);
+            candidates.watch_memory(memory.candidate_bytes);
         }
     }
 
@@ -285,19 +308,20 @@ impl Running {
         if self.job.status.and_then(WaitStatus::terminating_signal) == Some(Signal::XFSZ.as_raw()) {
             self.hit.insert(LimitKind::Disk);
         }
-        let cpu_ms = meter::look().cpu_ms.saturating_sub(self.baseline_cpu_ms);
+        self.cpu.count(meter::processor_ms(), self.looked.elapsed());
         let too_large = files::hand_back(&self.artefacts, host)?;
         if too_large {
             self.hit.insert(LimitKind::Output);
         }
-        if let Some((_, result)) = self.result.take().filter(|(_, kept)| kept.len() <= RESULT_MAX_BYTES) {
-            result.chunks(CHUNK_MAX_BYTES).for_each(|chunk| host.say(&FromAgent::Result(chunk.to_vec())));
+        if self.result_bytes.len() <= RESULT_MAX_BYTES {
+            let chunks = self.result_bytes.chunks(CHUNK_MAX_BYTES);
+            chunks.for_each(|chunk| host.say(&FromAgent::Result(chunk.to_vec())));
         }
         host.say(&FromAgent::Ended(Ended {
             how: self.ending.unwrap_or(How::Stopped),
             limits_hit: self.hit.into_iter().collect(),
             wall_ms,
-            cpu_ms,
+            cpu_ms: self.cpu.used_ms,
             memory_peak_bytes: self.memory_peak_bytes,
             truncated: self.truncated,
         }));

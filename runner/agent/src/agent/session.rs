@@ -11,7 +11,7 @@ use super::{
     syscalls, user,
 };
 use alphagate_agent::{
-    JOB_FOLDER, JOB_UID,
+    CPUS_VARIABLE, JOB_FOLDER, JOB_UID,
     message::{Ended, FromAgent, Hello, How, ToAgent, VERSION},
 };
 use alphagate_contract::job::{LimitKind, Limits, SandboxSpec};
@@ -29,7 +29,9 @@ pub fn serve() -> io::Result<()> {
     user::harden()?;
     let _reserved = process::reserve_low_descriptors()?;
     let mut host = Host::new()?;
-    host.say(&FromAgent::Hello(Hello { version: VERSION, kernel: syscalls::boot_message() }));
+    let kernel = syscalls::boot_message();
+    meter::note_kernel(&kernel);
+    host.say(&FromAgent::Hello(Hello { version: VERSION, kernel }));
     host.flush()?;
     let mut session = Session { ahead: None, result: None };
     loop {
@@ -41,7 +43,7 @@ pub fn serve() -> io::Result<()> {
                 host.flush()?;
             }
             Some(ToAgent::Job(spec)) => return session.run(*spec, &mut host),
-            Some(ToAgent::Stop) => return Ok(()),
+            Some(ToAgent::Stop(_)) => return Ok(()),
             None if host.is_gone => return Ok(()),
             None => {
                 poll(&mut [PollFd::from_borrowed_fd(stdin(), PollFlags::IN)], None)?;
@@ -124,7 +126,7 @@ impl Session {
             ahead.bound(bounds).map_err(|error| Refusal::of_agent(&error))?;
         }
         user::give_up_capabilities(spec.grader).map_err(|error| Refusal::of_agent(&error))?;
-        let baseline_cpu_ms = meter::look().cpu_ms;
+        let baseline_cpu_ms = meter::processor_ms();
         let mut job = self.start(&spec, bounds)?;
         job.stdin.give(spec.stdin.0);
         Ok(Parts {
@@ -134,6 +136,7 @@ impl Session {
             result: self.result.take(),
             candidates,
             baseline_cpu_ms,
+            cpus: processors(),
         })
     }
 
@@ -157,7 +160,7 @@ impl Session {
         let launch = Launch {
             argv,
             env: environment(spec, FIRST_HANDED_FD),
-            folder: JOB_FOLDER,
+            folder: c"/job",
             user: JOB_UID,
             bounds: Some(bounds),
             private: spec.grader,
@@ -174,6 +177,13 @@ impl Session {
             _ => Refusal::of_agent(&error),
         })
     }
+}
+
+/// Processors that the sandbox may use: what the engine says, else what the kernel shows.
+fn processors() -> u32 {
+    let given = std::env::var(CPUS_VARIABLE).ok().and_then(|text| text.parse().ok());
+    let shown = || std::thread::available_parallelism().ok().and_then(|cpus| u32::try_from(cpus.get()).ok());
+    given.or_else(shown).unwrap_or(1)
 }
 
 /// A grader shares its limits with its candidates, half and half, so that neither can starve the other.

@@ -35,7 +35,8 @@ fn messages_to_the_agent_survive_their_way() {
     let sent = [
         ToAgent::Ahead { language: Language::Bash, grader: true },
         ToAgent::Job(Box::new(spec())),
-        ToAgent::Stop,
+        ToAgent::Stop(None),
+        ToAgent::Stop(Some(LimitKind::Cpu)),
     ];
     let mut bytes = Vec::new();
     sent.iter().for_each(|message| message.encode(&mut bytes));

@@ -28,12 +28,20 @@ def _wait():
     sys.path_importer_cache.pop(own, None)
     sys.path[:0] = [path for path in os.environ.get("PYTHONPATH", "").split(":") if path]
     os.chdir("/job")
-    sys.modules.pop("sitecustomize", None)
-    try:
-        import sitecustomize  # the image's own, if it has one
-    except ImportError:
-        pass
+    _become_the_images_own()
+
+
+def _become_the_images_own():
+    import importlib.machinery
+    import sys
+
+    own = sys.modules[__name__]
+    found = importlib.machinery.PathFinder.find_spec(__name__)
+    for name in [name for name in vars(own) if name != "__name__"]:
+        delattr(own, name)
+    if found is not None and found.loader is not None:
+        own.__spec__, own.__loader__, own.__file__ = found, found.loader, found.origin
+        found.loader.exec_module(own)
 
 
 _wait()
-del _wait

@@ -85,7 +85,7 @@ fn delegate(own: &Path, name: &str) -> io::Result<()> {
 /// The folder of this process's own group, per controller. v1 wins where it has memory: then v2 has not.
 fn find(mountinfo: &str, own: &str) -> Vec<(Kind, PathBuf)> {
     let mounts: Vec<Mount<'_>> = mountinfo.lines().filter_map(Mount::parse).collect();
-    let v1 = [(Kind::Memory, "memory"), (Kind::Cpu, "cpu"), (Kind::Pids, "pids")];
+    let v1 = [(Kind::Memory, "memory"), (Kind::Cpu, "cpu"), (Kind::Pids, "pids"), (Kind::Account, "cpuacct")];
     let v1: Vec<_> = v1
         .into_iter()
         .filter_map(|(kind, controller)| {
@@ -160,6 +160,7 @@ mod tests {
             (Kind::Memory, "/sys/fs/cgroup/memory/a/b".into()),
             (Kind::Cpu, "/sys/fs/cgroup/cpu,cpuacct/c".into()),
             (Kind::Pids, "/sys/fs/cgroup/pids/".into()),
+            (Kind::Account, "/sys/fs/cgroup/cpu,cpuacct/c".into()),
         ];
         assert_eq!(find(V1, own), expected);
     }

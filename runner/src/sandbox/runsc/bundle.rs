@@ -1,6 +1,6 @@
 //! The OCI bundle of a sandbox: what runsc is told about it.
 
-use alphagate_agent::{AGENT_FOLDER, AGENT_PATH};
+use alphagate_agent::{AGENT_FOLDER, AGENT_PATH, CPUS_VARIABLE};
 use oci_spec::{
     OciSpecError,
     runtime::{
@@ -36,7 +36,7 @@ pub struct Shown {
 }
 
 /// The bundle's `config.json`.
-pub fn spec(root: &Path, agent_folder: &Path, shown: &[Shown]) -> Result<Spec, OciSpecError> {
+pub fn spec(root: &Path, agent_folder: &Path, shown: &[Shown], cpus: u32) -> Result<Spec, OciSpecError> {
     let capabilities: std::collections::HashSet<Capability> = CAPABILITIES.into();
     let capabilities = LinuxCapabilitiesBuilder::default()
         .bounding(capabilities.clone())
@@ -49,7 +49,7 @@ pub fn spec(root: &Path, agent_folder: &Path, shown: &[Shown]) -> Result<Spec, O
         .terminal(false)
         .user(UserBuilder::default().uid(0_u32).gid(0_u32).build()?)
         .args([AGENT_PATH.to_owned()])
-        .env(["PATH=/usr/local/bin:/usr/bin:/bin".to_owned()])
+        .env(["PATH=/usr/local/bin:/usr/bin:/bin".to_owned(), format!("{CPUS_VARIABLE}={cpus}")])
         .cwd("/")
         .capabilities(capabilities)
         .rlimits([])
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_sandbox_sees_nothing_of_the_host_that_it_could_write() {
         let shown = [Shown { source: "/usr".into(), place: "/usr".to_owned() }];
-        let spec = spec(Path::new("/skeleton"), Path::new("/agent"), &shown).unwrap();
+        let spec = spec(Path::new("/skeleton"), Path::new("/agent"), &shown, 1).unwrap();
         assert_eq!(spec.root().as_ref().unwrap().readonly(), Some(true));
         for mount in spec.mounts().iter().flatten() {
             let options = mount.options().clone().unwrap_or_default();

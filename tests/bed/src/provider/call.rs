@@ -45,6 +45,13 @@ pub(super) struct Answer {
     pub(super) events: Vec<Event>,
 }
 
+impl From<Value> for Answer {
+    /// An answer that is never streamed.
+    fn from(response: Value) -> Self {
+        Self { response, events: Vec::new() }
+    }
+}
+
 /// The response object's fields that a request may set, with OpenAI's defaults.
 fn echoed() -> Map<String, Value> {
     let defaults = json!({

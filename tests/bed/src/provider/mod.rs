@@ -1,4 +1,4 @@
-//! A fake provider that speaks OpenAI's Responses API on 127.0.0.1, well or as badly as a test wants.
+//! A fake provider that speaks OpenAI's Responses and Embeddings APIs on 127.0.0.1, well or as badly as a test wants.
 //!
 //! It stands on plain TCP: the faults it is made for lie below what an HTTP library lets one say.
 //! Invariant: without knobs it behaves as OpenAI does; with knobs it does exactly what they say.
@@ -6,6 +6,7 @@
 mod call;
 mod connection;
 mod deliver;
+mod embeddings;
 mod knobs;
 mod ledger;
 mod png;

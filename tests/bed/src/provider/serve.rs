@@ -9,9 +9,10 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use super::Shared;
-use super::call::Call;
+use super::call::{Answer, Call};
 use super::connection::{Broken, Connection, Head};
 use super::deliver::{Delivery, End};
+use super::embeddings;
 use super::knobs::{Knobs, Refusal};
 use super::ledger::{Arrival, Entry};
 use super::png;
@@ -55,7 +56,9 @@ async fn read(connection: &mut Connection) -> Result<(Head, Vec<u8>), Broken> {
 async fn answer(connection: &mut Connection, shared: &Shared, head: &Head, body: &[u8]) -> Option<End> {
     let (path, query) = head.path.split_once('?').unwrap_or((&head.path, ""));
     match (head.method.as_str(), path) {
-        ("POST", path) if path.ends_with("/responses") => call(connection, shared, head, body).await,
+        ("POST", path) if path.ends_with("/responses") || path.ends_with("/embeddings") => {
+            call(connection, shared, head, body).await
+        }
         ("GET", path) if path.ends_with("/models") => {
             let list = json!({"object": "list", "data": [
                 {"id": "fake-1", "object": "model", "created": 0, "owned_by": "alphagate"},
@@ -86,15 +89,19 @@ async fn call(connection: &mut Connection, shared: &Shared, head: &Head, body: &
         let error = problem("invalid_request_error", "You didn't provide an API key.");
         return finish(entry, plain(connection, "401 Unauthorized", &[], &error).await);
     }
-    let call = match parsed {
-        Ok(call) => call,
-        Err(error) => {
-            let error = problem("invalid_request_error", &error.to_string());
-            return finish(entry, plain(connection, "400 Bad Request", &[], &error).await);
+    let answer = parsed.map_err(|error| error.to_string()).and_then(|call| {
+        let knobs = shared.knobs_for(&call);
+        let embeddings = head.path.ends_with("/embeddings");
+        let answer =
+            if embeddings { embeddings::answer(body)?.into() } else { call.answer(&knobs, body.len()) };
+        Ok((call.stream && !embeddings, knobs, answer))
+    });
+    let end = match answer {
+        Ok((stream, knobs, answer)) => {
+            respond(connection, shared, (stream, &answer), &knobs, &mut entry).await
         }
+        Err(why) => plain(connection, "400 Bad Request", &[], &problem("invalid_request_error", &why)).await,
     };
-    let knobs = shared.knobs_for(&call);
-    let end = respond(connection, shared, &call, body.len(), &knobs, &mut entry).await;
     finish(entry, end)
 }
 
@@ -111,8 +118,7 @@ fn finish(entry: Entry, end: Option<End>) -> Option<End> {
 async fn respond(
     connection: &mut Connection,
     shared: &Shared,
-    call: &Call<'_>,
-    body_bytes: usize,
+    (stream, answer): (bool, &Answer),
     knobs: &Knobs,
     entry: &mut Entry,
 ) -> Option<End> {
@@ -137,9 +143,8 @@ async fn respond(
     if let Some(status) = knobs.status {
         return error(connection, status, knobs).await;
     }
-    let answer = call.answer(knobs, body_bytes);
     let wire = Wire::new(connection, knobs);
-    if call.stream { delivery.stream(wire, &answer).await } else { delivery.whole(wire, &answer).await }
+    if stream { delivery.stream(wire, answer).await } else { delivery.whole(wire, answer).await }
 }
 
 async fn error(connection: &mut Connection, status: u16, knobs: &Knobs) -> Option<End> {

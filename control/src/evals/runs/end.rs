@@ -1,0 +1,42 @@
+//! `POST /v1/evals/{id}/runs/{run}`, which is how OpenAI spells *cancel*, and `DELETE` of the same.
+
+use super::read::find;
+use crate::{
+    app::App,
+    error::Answer,
+    evals::{
+        run::{Run, deleted},
+        stop,
+    },
+    params::Ids,
+    principal::Evaluator,
+};
+use alphagate_contract::id::{EvalId, RunId};
+use axum::{Json, extract::State};
+use serde_json::Value;
+
+/// Stops a run; one that has ended stays as it is.
+pub(crate) async fn cancel(
+    caller: Evaluator,
+    State(app): State<App>,
+    Ids(eval, run): Ids<EvalId, RunId>,
+) -> Answer<Json<Run>> {
+    let mut tx = app.tenants().begin(caller.org).await?;
+    stop::must_exist(&mut tx, caller.org, eval, run).await?;
+    stop::stop_and_tell(&app, &mut tx, caller.org, run).await?;
+    let run = find(&app, &mut tx, caller.org, eval, run).await?;
+    tx.commit().await?;
+    Ok(Json(run))
+}
+
+pub(crate) async fn delete(
+    caller: Evaluator,
+    State(app): State<App>,
+    Ids(eval, run): Ids<EvalId, RunId>,
+) -> Answer<Json<Value>> {
+    let mut tx = app.tenants().begin(caller.org).await?;
+    stop::must_exist(&mut tx, caller.org, eval, run).await?;
+    stop::delete(&app, &mut tx, caller.org, &[run]).await?;
+    tx.commit().await?;
+    Ok(Json(deleted(run)))
+}

@@ -1,0 +1,108 @@
+//! `POST /v1/jobs`: one job, or a batch of up to 1,000 that is made as a whole or not at all.
+
+use super::{enqueue::enqueue_named, read, request::JobRequest, view::Job};
+use crate::{
+    app::App,
+    body,
+    error::{Answer, Error},
+    idempotency::{self, Claim, Once},
+    principal::Evaluator,
+};
+use alphagate_contract::id::{JobId, OrgId};
+use axum::{
+    Json,
+    extract::{FromRequest, Request, State},
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+
+/// Longest body: the largest input of one job, in base64, and half of that again for everything else. A batch shares it.
+const JOBS_BODY_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Most jobs of a batch.
+const BATCH_MAX: usize = 1_000;
+
+/// The request: one job, or `{"jobs": […]}`.
+pub(crate) struct Posted {
+    jobs: Vec<JobRequest>,
+    is_batch: bool,
+    once: Once,
+}
+
+/// Tells a batch from a job.
+#[derive(Deserialize)]
+struct Peek {
+    jobs: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Batch {
+    jobs: Vec<JobRequest>,
+}
+
+/// The answer to a batch.
+#[derive(Serialize)]
+struct Made {
+    data: Vec<Job>,
+}
+
+impl FromRequest<App> for Posted {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Error> {
+        let (parts, raw) = request.into_parts();
+        let bytes = body::read(app, &parts.headers, raw, JOBS_BODY_MAX_BYTES).await?;
+        let once = Once::read(&parts, &bytes)?;
+        let peek: Result<Peek, _> = serde_json::from_slice(&bytes);
+        if peek.is_ok_and(|peek| peek.jobs.is_some()) {
+            let Batch { jobs } = body::parse(&bytes)?;
+            return Ok(Self { jobs, is_batch: true, once });
+        }
+        Ok(Self { jobs: vec![body::parse(&bytes)?], is_batch: false, once })
+    }
+}
+
+pub(crate) async fn create(evaluator: Evaluator, State(app): State<App>, posted: Posted) -> Answer {
+    if posted.jobs.is_empty() || posted.jobs.len() > BATCH_MAX {
+        return Err(Error::field("jobs", format!("between 1 and {BATCH_MAX} jobs")));
+    }
+    let image = &app.settings().job_image;
+    let at = |number: usize| if posted.is_batch { format!("jobs[{number}]") } else { String::new() };
+    let read = |(number, job): (usize, JobRequest)| job.read(&at(number), image);
+    let jobs = posted.jobs.into_iter().enumerate().map(read).collect::<Result<Vec<_>, Error>>()?;
+    let org = evaluator.org;
+    let mut tx = app.tenants().begin(org).await?;
+    let key = match idempotency::claim(&app, &mut tx, org, posted.once).await? {
+        Claim::Fresh(key) => key,
+        Claim::Done(kept) => return Ok(created(kept)),
+    };
+    let mut ids = Vec::with_capacity(jobs.len());
+    for (name, job) in &jobs {
+        ids.push(enqueue_named(&app, &mut tx, org, name.as_ref().map(|name| name.as_str()), job).await?);
+    }
+    let answer = answer(&mut tx, org, &ids, posted.is_batch).await?;
+    if let Some(key) = key {
+        idempotency::keep(&app, &mut tx, org, &key, &answer).await?;
+    }
+    tx.commit().await?;
+    Ok(created(answer))
+}
+
+async fn answer(db: &mut sqlx::PgConnection, org: OrgId, ids: &[JobId], is_batch: bool) -> Answer<Vec<u8>> {
+    let jobs = read::find_all(db, org, ids).await?;
+    let text = match (is_batch, jobs.as_slice()) {
+        (false, [job]) => serde_json::to_vec(job),
+        _ => serde_json::to_vec(&Made { data: jobs }),
+    };
+    text.map_err(Error::internal)
+}
+
+fn created(body: Vec<u8>) -> Response {
+    (StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// A job after a change of its state.
+pub(super) async fn changed(db: &mut sqlx::PgConnection, org: OrgId, job: JobId) -> Answer {
+    Ok(Json(read::find(db, org, job).await?).into_response())
+}

@@ -1,0 +1,40 @@
+//! `POST /v1/endpoints/{id}/publications/{publication}/cancel`: a running publication ends, and its runs are stopped.
+
+use super::{
+    State as Standing, Why,
+    end::{End, end},
+    find,
+    read::view,
+};
+use crate::{
+    app::App,
+    change::{Change, Effect},
+    endpoints,
+    error::{Answer, Error},
+    params::Ids,
+    principal::Admin,
+};
+use alphagate_contract::{
+    id::{EndpointId, PublicationId},
+    problem::Code,
+};
+use axum::{extract::State, http::StatusCode};
+
+pub(crate) async fn cancel(
+    admin: Admin,
+    State(app): State<App>,
+    Ids(endpoint, id): Ids<EndpointId, PublicationId>,
+) -> Answer {
+    let mut change = Change::begin_repeatable(&app, admin.org).await?;
+    endpoints::lock(change.db(), admin.org, endpoint).await?;
+    let found = find(change.db(), admin.org, endpoint, id).await?.ok_or(Code::NotFound)?;
+    match found.state()? {
+        Standing::Running => {
+            end(change.db(), admin.org, id, &End::new(Standing::Canceled, Why::Canceled)).await?;
+        }
+        Standing::Canceled => {}
+        _ => return Err(Error::conflict("This publication has ended.")),
+    }
+    let publication = view(change.db(), admin.org, endpoint, id).await?;
+    change.finish(StatusCode::OK, Effect::Plain, &publication).await
+}
