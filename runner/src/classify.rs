@@ -92,6 +92,7 @@ impl Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use LimitKind::{Cpu, Disk, Memory, Output, Pids, Wall};
 
     fn ended(how: How, limits_hit: &[LimitKind]) -> Option<Ended> {
         let limits_hit = limits_hit.to_vec();
@@ -106,13 +107,27 @@ mod tests {
         Ending::Died { started, host_healthy: true, message: message.to_owned() }
     }
 
+    type Row = (&'static str, Facts, Ending, &'static [LimitKind]);
+
+    fn hold(rows: Vec<Row>) {
+        for (name, facts, ending, hit) in rows {
+            assert_eq!(facts.ending(), ending, "{name}");
+            assert_eq!(facts.limits_hit(), hit, "{name}");
+        }
+    }
+
+    const fn limited(limit: LimitKind) -> Ending {
+        Ending::Limited { limit }
+    }
+
+    fn started() -> Facts {
+        Facts { started: true, ..Facts::default() }
+    }
+
     #[test]
-    fn every_combination_of_what_is_known_has_one_ending() {
-        use LimitKind::{Cpu, Disk, Memory, Output, Pids, Wall};
-        let base = Facts { started: true, ..Facts::default() };
-        let exit = PostMortem { exit: Some(2), panic_log: "panic: x\n".to_owned(), ..PostMortem::default() };
-        let limited = |limit| Ending::Limited { limit };
-        let cases: Vec<(&str, Facts, Ending, &[LimitKind])> = vec![
+    fn what_the_agent_says_counts_unless_the_host_knows_better() {
+        let base = started();
+        hold(vec![
             (
                 "user code exits with what looks like a panic of the sandbox",
                 Facts { ended: ended(How::Exited { code: 2 }, &[Pids]), ..base.clone() },
@@ -150,18 +165,6 @@ mod tests {
                 &[Wall, Disk],
             ),
             (
-                "the host's kernel killed the whole sandbox",
-                Facts { post_mortem: oom(), ..base.clone() },
-                limited(Memory),
-                &[Memory],
-            ),
-            (
-                "it was stopped and then died of memory",
-                Facts { stopped: true, post_mortem: oom(), ..base.clone() },
-                Ending::Stopped,
-                &[Memory],
-            ),
-            (
                 "the agent stopped it",
                 Facts { stopped: true, ended: ended(How::Stopped, &[]), ..base.clone() },
                 Ending::Stopped,
@@ -172,6 +175,26 @@ mod tests {
                 Facts { stopped: true, ended: ended(How::Exited { code: 0 }, &[]), ..base.clone() },
                 Ending::Exited { code: 0 },
                 &[],
+            ),
+        ]);
+    }
+
+    #[test]
+    fn of_a_silent_agent_only_what_the_host_did_or_saw_counts() {
+        let base = started();
+        let exit = PostMortem { exit: Some(2), panic_log: "panic: x\n".to_owned(), ..PostMortem::default() };
+        hold(vec![
+            (
+                "the host's kernel killed the whole sandbox",
+                Facts { post_mortem: oom(), ..base.clone() },
+                limited(Memory),
+                &[Memory],
+            ),
+            (
+                "it was stopped and then died of memory",
+                Facts { stopped: true, post_mortem: oom(), ..base.clone() },
+                Ending::Stopped,
+                &[Memory],
             ),
             ("the agent could not end it", Facts { overdue: true, ..base.clone() }, limited(Wall), &[Wall]),
             (
@@ -210,10 +233,6 @@ mod tests {
                 died(false, "the sandbox is gone, and nobody knows why"),
                 &[],
             ),
-        ];
-        for (name, facts, ending, hit) in cases {
-            assert_eq!(facts.ending(), ending, "{name}");
-            assert_eq!(facts.limits_hit(), hit, "{name}");
-        }
+        ]);
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: after every case the host's canary is unchanged and the next job on the same host is fine; after every table
 //! nothing of its sandboxes is left. Where gVisor is missing, a test says so and passes, unless `AG_REQUIRE_GVISOR=1`.
 
+#[cfg(test)]
 mod escapes {
     pub mod artefacts;
     pub mod bed;

@@ -13,8 +13,14 @@ use std::{
     process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
+    time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
+
+/// How long a program may be busy.
+const BUSY_MAX: Duration = Duration::from_secs(2);
+/// How often to try again.
+const BUSY_EVERY: Duration = Duration::from_millis(5);
 
 /// What is to be started.
 pub struct Start {
@@ -80,7 +86,7 @@ fn spawn(start: Start) -> io::Result<Started> {
     let (user, doors) = (start.user, start.doors);
     // SAFETY: system calls only, on values made before the fork.
     unsafe { command.pre_exec(move || enter(&doors, user)) };
-    let mut child = command.spawn()?;
+    let mut child = spawn_when_free(&mut command)?;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
     match rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK) {
         Ok(pidfd) => Ok(Started { child, pidfd }),
@@ -88,6 +94,20 @@ fn spawn(start: Start) -> io::Result<Started> {
             let _ = child.kill();
             let _ = child.wait();
             Err(error.into())
+        }
+    }
+}
+
+/// A program that has just been copied is «busy» while a process that was forked meanwhile still has the copier's
+/// descriptor; that passes with its `exec`.
+fn spawn_when_free(command: &mut Command) -> io::Result<Child> {
+    let begun = Instant::now();
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && begun.elapsed() < BUSY_MAX => {
+                thread::sleep(BUSY_EVERY);
+            }
+            other => return other,
         }
     }
 }

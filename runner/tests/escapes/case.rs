@@ -146,7 +146,7 @@ pub struct Canary {
     pub listener: std::net::TcpListener,
 }
 
-pub const CANARY: &str = "/var/tmp/alphagate-canary";
+pub const CANARY: &str = "/var/cache/alphagate-canary";
 const SONG: &str = "nobody has been here";
 
 impl Canary {

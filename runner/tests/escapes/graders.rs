@@ -70,6 +70,7 @@ for pid in [p for p in os.listdir('/proc') if p.isdigit() and int(p) != os.getpi
         "R15_writes_to_guessed_descriptors",
         r#"
 import os
+own, null = {os.fstat(fd).st_ino for fd in range(3)}, os.stat('/dev/null').st_rdev
 for fd in range(3, 300):
     try: os.write(fd, b'{"attack": 1.0}'); print('GOT', fd)
     except OSError: pass
@@ -210,7 +211,7 @@ for pid in [p for p in os.listdir('/proc') if p.isdigit() and int(p) != os.getpi
         "R15_shares_memory_with_the_next",
         r#"
 import os
-for path in ('/dev/shm/x', '/dev/mqueue/x', '/var/tmp/x', '/x'):
+for path in ('/dev/shm/x', '/dev/mqueue/x', '/var/x', '/x'):
     try: open(path, 'w'); print('GOT', path)
     except OSError: pass"#,
     ),
@@ -250,7 +251,10 @@ async fn the_score_is_the_graders_whatever_the_candidate_does() {
             }
             let score = result(&seen);
             let stands = score["attack"] == 0.0 && score["honest"] == 1.0;
-            let got = score["said"].as_str().unwrap_or("GOT").contains("GOT");
+            // An attack that does not even run shows nothing.
+            let stderr = score["stderr"].as_str().unwrap_or_default();
+            let broken = stderr.contains("NameError") || stderr.contains("SyntaxError");
+            let got = broken || score["said"].as_str().unwrap_or("GOT").contains("GOT");
             (!stands || got).then(|| format!("{name}: {score}"))
         });
     }
