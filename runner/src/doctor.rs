@@ -182,3 +182,61 @@ async fn sandbox(engine: Arc<dyn Engine>, found: &mut Examination) -> Vec<Findin
     let memory = Finding::of("memory limit", canary::memory(engine).await, Grade::Bad);
     vec![Finding::new("sandbox", grade, detail), limits, memory]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::{BootError, Class, Sandbox};
+    use alphagate_contract::job::{ImageName, Isolation};
+    use futures_util::future::{BoxFuture, pending, ready};
+
+    /// As gVisor's KVM platform on some hosts: no answer, and no error.
+    struct Hangs;
+
+    impl Engine for Hangs {
+        fn name(&self) -> &'static str {
+            "hangs"
+        }
+        fn probe(&self) -> BoxFuture<'_, Result<Isolation, BootError>> {
+            Box::pin(pending())
+        }
+        fn images(&self) -> BoxFuture<'_, Vec<ImageName>> {
+            Box::pin(ready(vec![]))
+        }
+        fn boot<'a>(&'a self, _: &'a Class) -> BoxFuture<'a, Result<Box<dyn Sandbox>, BootError>> {
+            Box::pin(pending())
+        }
+        fn reap_leftovers(&self) -> BoxFuture<'_, std::io::Result<usize>> {
+            Box::pin(ready(Ok(0)))
+        }
+        fn settle(&self) -> BoxFuture<'_, ()> {
+            Box::pin(ready(()))
+        }
+    }
+
+    fn host(engine: Result<Arc<dyn Engine>, String>) -> Host {
+        let nowhere = PathBuf::from("/nonexistent");
+        Host { engine, runsc: Some(nowhere.clone()), agent: nowhere.clone(), images: nowhere }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_hangs_is_found_out_in_time() {
+        let found = examine(host(Ok(Arc::new(Hangs)))).await;
+        let sandbox = found.findings.iter().find(|finding| finding.what == "sandbox").unwrap();
+        assert_eq!((sandbox.grade, sandbox.detail.as_str()), (Grade::Bad, "none came up within 30 s"));
+        assert!(!found.is_fit && !found.host_limits);
+    }
+
+    #[tokio::test]
+    async fn everything_that_is_missing_is_told_at_once() {
+        let found = examine(host(Err("no engine".to_owned()))).await;
+        let bad: Vec<&str> = found
+            .findings
+            .iter()
+            .filter(|one| one.grade == Grade::Bad)
+            .map(|one| one.what.as_str())
+            .collect();
+        assert_eq!(bad, ["gVisor", "agent", "sandbox"]);
+        assert!(found.to_string().ends_with("(isolation_unavailable)."), "{found}");
+    }
+}
