@@ -275,7 +275,7 @@ pub(super) fn sort(begun: Vec<Begun>, run: RunId, item: OutputItemId) -> Result<
     let (mut results, mut works) = (Vec::new(), Vec::new());
     for (at, begun) in begun.into_iter().enumerate() {
         match begun {
-            Begun::Result(result) => results.push(Some(result)),
+            Begun::Result(result) => results.push(Some(*result)),
             Begun::Job(work) => {
                 let grader = u16::try_from(at).map_err(Error::internal)?;
                 works.push((Owner::Grade { run, item, grader }, work));

@@ -37,7 +37,7 @@ pub(super) struct GradeResult {
 /// What is to be done about a grader.
 pub(super) enum Begun {
     /// Nothing more.
-    Result(GradeResult),
+    Result(Box<GradeResult>),
     /// This, as a job.
     Job(Work),
 }
@@ -76,17 +76,21 @@ fn fault(error: GraderError) -> Fault {
 /// Begins to grade: `sample` is what graders see.
 pub(super) fn begin(grader: &Grader, item: &Value, sample: &Value) -> Begun {
     match graders::begin(grader, item, sample) {
-        Ok(Step::Done(scored)) => Begun::Result(GradeResult::new(grader, Ok(scored))),
+        Ok(Step::Done(scored)) => there(grader, Ok(scored)),
         Ok(Step::Sandbox(spec)) => Begun::Job(Work::Sandbox(spec)),
         Ok(step) => match step.question() {
             Some(question) => Begun::Job(Work::Sample(question)),
-            None => Begun::Result(GradeResult::new(
+            None => there(
                 grader,
                 Err(GraderError::ours(graders::Code::Other, "an eval has no grader of graders")),
-            )),
+            ),
         },
-        Err(error) => Begun::Result(GradeResult::new(grader, Err(error))),
+        Err(error) => there(grader, Err(error)),
     }
+}
+
+fn there(grader: &Grader, scored: Result<Scored, GraderError>) -> Begun {
+    Begun::Result(Box::new(GradeResult::new(grader, scored)))
 }
 
 /// What the end of a grader's job says; and of a judge, what its answer used.
