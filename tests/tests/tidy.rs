@@ -28,7 +28,11 @@ const FORBIDDEN_STEMS: [&str; 7] = ["utils", "util", "common", "helpers", "helpe
 /// Text that only the named files and folders may contain, within the folder. Strings count, comments and tests do not.
 const DOORS: [(&str, &str, &[&str]); 9] = [
     ("app.org_id", "control/src/", &["control/src/tenant.rs"]),
-    ("fetch(", "edge/src/", &["edge/src/proxy.js", "edge/src/lib.rs", "edge/src/org_object.rs"]),
+    (
+        "fetch(",
+        "edge/src/",
+        &["edge/src/proxy.js", "edge/src/pass_on.js", "edge/src/lib.rs", "edge/src/org_object.rs"],
+    ),
     ("Fetch::Request", "edge/src/", &["edge/src/control.rs"]),
     (".kv(", "edge/src/", &["edge/src/config.rs", "edge/src/org_alarm.rs"]),
     ("kv.get", "edge/src/", &["edge/src/config.rs"]),

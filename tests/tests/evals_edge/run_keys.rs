@@ -105,7 +105,7 @@ async fn a_runs_key_lists_its_own_names_and_a_withdrawn_endpoint_refuses_it() ->
     let only = [never_live.as_str(), &under_test, name, &format!("{name}@7"), "never-made"];
     let key = RunKey::open(&stage, new_run(), 1, &only).await?;
     assert_eq!(models(&key.caller(&stage, name)).await?, [never_live.as_str(), &under_test, name]);
-    assert_eq!(models(&stage.caller).await?, [name.clone()]);
+    assert_eq!(models(&stage.caller).await?, [name.as_str()]);
     assert_eq!(key.caller(&stage, &never_live).ask(json!({})).await?.0, 200, "it was never live");
 
     let path = format!("/v1/endpoints/{}/withdraw", stage.endpoint);
