@@ -5,8 +5,7 @@
 
 use crate::{
     app::App, blobs, evals, events, housekeeping, jobs, outbox, outbox::Inbox, platform::Host, publications,
-    routes,
-    settings::Settings, store,
+    routes, settings::Settings, store,
 };
 use anyhow::Context as _;
 use std::{future::Future, sync::Arc};

@@ -1,10 +1,10 @@
 //! C02: what belongs to another org is not there, to the letter.
 
+use crate::evals_scene::{Evals, content, item};
 use crate::{
     bed::{Bed, Org, bytes, text, version},
     jobs_hosts::job,
 };
-use crate::evals_scene::{Evals, content, item};
 use alphagate_control::routes::{Caller, Route, all};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -78,7 +78,9 @@ fn body(route: &Route) -> Value {
         (_, "/v1/keys/{id}/rotate") => json!({"overlap_s": 0}),
         (_, "/v1/endpoints/{id}/versions") => version(None),
         (_, "/v1/endpoints/{id}/publications") => json!({"version": 1, "expected_live": null}),
-        (_, "/v1/evals/{id}/runs") => json!({"data_source": {"type": "jsonl", "source": content(&[item(0)])}}),
+        (_, "/v1/evals/{id}/runs") => {
+            json!({"data_source": {"type": "jsonl", "source": content(&[item(0)])}})
+        }
         _ => json!({}),
     }
 }
