@@ -15,13 +15,13 @@ use crate::{debian, fetch};
 
 /// Folders over which a sandbox mounts something, or that programs expect.
 const FOLDERS: [&str; 9] = [".alphagate", "dev", "etc", "job", "proc", "root", "run", "sys", "tmp"];
-/// Accounts by name; 65534 runs jobs, 65533 a candidate under a grader.
-const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\n\
-                      candidate:x:65533:65533:candidate:/tmp:/bin/bash\n\
-                      nobody:x:65534:65534:nobody:/job:/bin/bash\n";
-const GROUP: &str = "root:x:0:\ncandidate:x:65533:\nnogroup:x:65534:\n";
-const NSSWITCH: &str = "passwd: files\ngroup: files\nhosts: files\n";
-const HOSTS: &str = "127.0.0.1 localhost\n";
+/// What packages' scripts would have written. Accounts by name: 65534 runs jobs, 65533 a candidate under a grader.
+const ETC: [(&str, &str); 4] = [
+    ("group", include_str!("../../../infra/images/etc/group")),
+    ("hosts", include_str!("../../../infra/images/etc/hosts")),
+    ("nsswitch.conf", include_str!("../../../infra/images/etc/nsswitch.conf")),
+    ("passwd", include_str!("../../../infra/images/etc/passwd")),
+];
 /// What nobody reads in a sandbox; licences stay.
 const LEFT_OUT: [&str; 7] = [
     "usr/share/bug",
@@ -75,8 +75,7 @@ fn is_wanted(path: &Path) -> bool {
 }
 
 fn accounts(root: &Path) -> Result<()> {
-    for (file, text) in [("passwd", PASSWD), ("group", GROUP), ("nsswitch.conf", NSSWITCH), ("hosts", HOSTS)]
-    {
+    for (file, text) in ETC {
         fs::write(root.join("etc").join(file), text)?;
     }
     Ok(())
