@@ -95,7 +95,7 @@ async fn a_canceled_run_stops_its_jobs_and_late_reports_change_nothing() {
     let (done, late) = (scene.claim(&host, "sample").await, scene.claim(&host, "sample").await);
     assert_eq!(host.finish(&done, said("right")).await.0, 204);
     let path = format!("/v1/evals/{eval}/runs/{run}");
-    for _ in 0..2 {
+    for path in [format!("{path}/cancel"), path.clone()] {
         let (status, canceled) = scene.bed.call("POST", &scene.org.admin, &path, None).await;
         assert_eq!(
             (status, &canceled["status"], counts(&canceled)),
