@@ -153,6 +153,7 @@ fn evaluator_of_evals() -> Vec<Route> {
         route(E, Method::GET, "/v1/evals/{id}/runs", runs::list),
         route(E, Method::GET, "/v1/evals/{id}/runs/{run}", runs::get),
         route(E, Method::POST, "/v1/evals/{id}/runs/{run}", runs::cancel),
+        route(E, Method::POST, "/v1/evals/{id}/runs/{run}/cancel", runs::cancel),
         route(E, Method::DELETE, "/v1/evals/{id}/runs/{run}", runs::delete),
         route(E, Method::GET, "/v1/evals/{id}/runs/{run}/events", runs::events),
         route(E, Method::GET, "/v1/evals/{id}/runs/{run}/output_items", runs::list_items),

@@ -52,7 +52,7 @@ async fn evals_that_cannot_be_are_refused_with_the_field() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn runs_that_cannot_be_are_refused_with_the_line() {
+async fn runs_that_cannot_be_are_refused_with_the_field() {
     let scene = Scene::start().await;
     let eval = scene.eval(&[check(), python()]).await;
     let with = |change: &dyn Fn(&mut Value)| {
@@ -60,9 +60,6 @@ async fn runs_that_cannot_be_are_refused_with_the_line() {
         change(&mut source);
         json!({"data_source": source})
     };
-    let lines = |lines: Value| with(&|source| source["source"] = content(lines.as_array().unwrap()));
-    let bad_file =
-        scene.upload("{\"item\":{\"q\":\"x\",\"a\":\"y\"}}\n{\"item\":{\"q\":1,\"a\":\"y\"}}\n").await.1;
     let table = [
         (json!({}), 422, "data_source"),
         (json!({"data_source": {"type": "x"}}), 422, "data_source.type"),
@@ -77,11 +74,6 @@ async fn runs_that_cannot_be_are_refused_with_the_line() {
         (with(&|s| s["source"] = json!({"type": "stored_completions"})), 400, "data_source.source.type"),
         (with(&|s| s["source"] = json!({"type": "responses"})), 400, "data_source.source.type"),
         (with(&|s| s["source"] = json!({"type": "file_id", "id": "file-abc"})), 422, "data_source.source.id"),
-        (
-            with(&|s| s["source"] = json!({"type": "file_id", "id": bad_file["id"]})),
-            422,
-            "data_source.source.id",
-        ),
         (
             with(&|s| s["sampling_params"] = json!({"logprobs": 1})),
             400,
@@ -102,6 +94,34 @@ async fn runs_that_cannot_be_are_refused_with_the_line() {
             422,
             "data_source.input_messages.item_reference",
         ),
+    ];
+    refused(&scene, &eval, &table).await;
+}
+
+/// None of these makes a run or a job.
+async fn refused(scene: &Scene, eval: &str, table: &[(Value, u16, &str)]) {
+    let path = format!("/v1/evals/{eval}/runs");
+    for (body, status, param) in table {
+        let reply = scene.bed.post(&scene.org, &path, body.clone()).await;
+        assert_eq!((reply.0, &reply.1["error"]["param"]), (*status, &json!(param)), "{}", reply.1);
+    }
+    assert_eq!(scene.get(&path).await["data"], json!([]));
+    assert_eq!(scene.get("/v1/jobs").await["data"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn data_that_cannot_be_are_refused_with_the_line() {
+    let scene = Scene::start().await;
+    let eval = scene.eval(&[check()]).await;
+    let with = |source: Value| json!({"data_source": completions(source)});
+    let lines = |lines: Value| with(content(lines.as_array().unwrap()));
+    let data = "{\"item\":{\"q\":\"x\",\"a\":\"y\"}}\n{\"item\":{\"q\":1,\"a\":\"y\"}}\n";
+    let file = scene.upload(data).await.1;
+    let by_file = with(json!({"type": "file_id", "id": file["id"]}));
+    let told = scene.bed.post(&scene.org, &format!("/v1/evals/{eval}/runs"), by_file.clone()).await.1;
+    assert!(text(&told["error"]["message"]).starts_with("line 2: item.q"), "{told}");
+    let table = [
+        (by_file, 422, "data_source.source.id"),
         (lines(json!([])), 422, "data_source.source.content"),
         (lines(json!([item(0), {"item": {"q": 1, "a": "x"}}])), 422, "data_source.source.content[1].item.q"),
         (lines(json!([item(0), {"items": {}}])), 422, "data_source.source.content[1]"),
@@ -111,17 +131,7 @@ async fn runs_that_cannot_be_are_refused_with_the_line() {
             "data_source.source.content[0].sample",
         ),
     ];
-    let path = format!("/v1/evals/{eval}/runs");
-    for (body, status, param) in table {
-        let reply = scene.bed.post(&scene.org, &path, body.clone()).await;
-        assert_eq!((reply.0, &reply.1["error"]["param"]), (status, &json!(param)), "{}", reply.1);
-    }
-    let by_line = with(&|s| s["source"] = json!({"type": "file_id", "id": bad_file["id"]}));
-    let told = scene.bed.post(&scene.org, &path, by_line).await.1;
-    assert!(text(&told["error"]["message"]).starts_with("line 2: item.q"), "{told}");
-    assert_eq!(scene.get(&path).await["data"], json!([]));
-    let jobs = scene.get("/v1/jobs").await;
-    assert_eq!(jobs["data"], json!([]));
+    refused(&scene, &eval, &table).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -4,6 +4,7 @@ use crate::{
     bed::{code, text},
     evals_scene::{Scene, check, completions, content, counts, graded, item, model, python, said},
     jobs_hosts::Host,
+    process::Process,
 };
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -95,7 +96,7 @@ async fn a_canceled_run_stops_its_jobs_and_late_reports_change_nothing() {
     let (done, late) = (scene.claim(&host, "sample").await, scene.claim(&host, "sample").await);
     assert_eq!(host.finish(&done, said("right")).await.0, 204);
     let path = format!("/v1/evals/{eval}/runs/{run}");
-    for _ in 0..2 {
+    for path in [format!("{path}/cancel"), path.clone()] {
         let (status, canceled) = scene.bed.call("POST", &scene.org.admin, &path, None).await;
         assert_eq!(
             (status, &canceled["status"], counts(&canceled)),
@@ -139,16 +140,27 @@ async fn an_eval_is_deleted_with_a_run_under_way() {
     }
 }
 
-/// Memory of this process that is in use, bytes.
-fn resident() -> u64 {
-    let pages: u64 =
-        std::fs::read_to_string("/proc/self/statm").unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-    pages * 4096
+/// Most memory that a process ever used, bytes.
+fn peak(process: &Process) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.child.id().unwrap())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+impl Scene {
+    /// From now on another process is control, and this one is not.
+    async fn process(&mut self) -> Process {
+        self.bed.control.stop().await;
+        let process = Process::start(&self.bed.secrets, &self.bed.database, &self.bed.edge, &[]).await;
+        self.bed.control.url.clone_from(&process.url);
+        process
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn ten_thousand_items_stay_flat_in_memory() {
-    let scene = Scene::start().await;
+async fn ten_thousand_items_stay_flat_in_memory_and_survive_a_kill() {
+    let mut scene = Scene::start().await;
+    let process = scene.process().await;
     let eval = scene.eval(&[check()]).await;
     let padding = "x".repeat(10_000);
     let mut file = String::new();
@@ -157,21 +169,18 @@ async fn ten_thousand_items_stay_flat_in_memory() {
         let line = json!({"item": {"q": padding, "a": "right"}, "sample": {"output_text": output}});
         writeln!(file, "{line}").unwrap();
     }
-    let size = u64::try_from(file.len()).unwrap();
+    let (size, before) = (u64::try_from(file.len()).unwrap(), peak(&process));
     let (status, file) = scene.upload(file).await;
     assert_eq!(status, 200, "{file}");
-    let before = resident();
-    let run =
-        scene.run(&eval, json!({"type": "jsonl", "source": {"type": "file_id", "id": file["id"]}})).await;
-    let mut most = 0;
-    let ended = loop {
-        most = most.max(resident().saturating_sub(before));
-        let found = scene.now(&eval, &run).await;
-        if found["status"] == "completed" {
-            break found;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    };
-    assert_eq!(counts(&ended), (10_000, 9_000, 1_000, 0));
+    let source = json!({"type": "jsonl", "source": {"type": "file_id", "id": file["id"]}});
+    let run = scene.run(&eval, source).await;
+    scene.until(&eval, &run, |run| run["alphagate"]["progress"]["ended"].as_i64() > Some(1_000)).await;
+    let most = peak(&process) - before;
     assert!(most < size / 2, "{most} bytes more for a file of {size}");
+    process.signal("-KILL");
+    let process = scene.process().await;
+    let (before, ended) = (peak(&process), scene.ended(&eval, &run).await);
+    let most = peak(&process) - before;
+    assert!(most < size / 2, "{most} bytes more for a file of {size}");
+    assert_eq!((&ended["status"], counts(&ended)), (&json!("completed"), (10_000, 9_000, 1_000, 0)));
 }

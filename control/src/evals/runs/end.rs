@@ -1,4 +1,5 @@
-//! `POST /v1/evals/{id}/runs/{run}`, which is how OpenAI spells *cancel*, and `DELETE` of the same.
+//! `POST /v1/evals/{id}/runs/{run}/cancel`, as the SDKs say it, or without the last word, as OpenAI's reference has it; and
+//! `DELETE` of a run.
 
 use super::read::find;
 use crate::{
