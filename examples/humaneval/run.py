@@ -2,13 +2,14 @@
 
     python run.py [--model ENDPOINT] [--problems N] [--file] [--stand-in]
 
-`base_url` and key come from target/up.json while `cargo xtask up` runs, else from OPENAI_BASE_URL and OPENAI_API_KEY.
+`base_url` and key come from OPENAI_BASE_URL and OPENAI_API_KEY, else from target/up.json while `cargo xtask up` runs.
 With --file the problems are uploaded first and the run names the file. With --stand-in the answers are those of
 candidates.py, and every verdict is compared with what its answer deserves.
 """
 
 import argparse
 import json
+import os
 import pathlib
 import sys
 import time
@@ -27,10 +28,12 @@ ASK = [
 
 def connect(model):
     """The client, and the endpoint to be asked."""
-    if UP.exists():
-        up = json.loads(UP.read_text())
-        return openai.OpenAI(base_url=up["edge"] + "/v1", api_key=up.get("evals_key", up["api_key"])), model or up["endpoint"]
-    return openai.OpenAI(), model or sys.exit("--model names the endpoint")
+    if "OPENAI_BASE_URL" in os.environ:
+        return openai.OpenAI(), model or sys.exit("--model names the endpoint")
+    if not UP.exists():
+        sys.exit("start `cargo xtask up`, or set OPENAI_BASE_URL and OPENAI_API_KEY")
+    up = json.loads(UP.read_text())
+    return openai.OpenAI(base_url=up["edge"] + "/v1", api_key=up["api_key"]), model or up["endpoint"]
 
 
 def source(client, rows, upload):

@@ -3,6 +3,7 @@
 
 mod evals {
     pub mod gate;
+    pub mod humaneval;
     pub mod resume;
     pub mod scene;
     pub mod sdk;

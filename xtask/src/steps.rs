@@ -33,10 +33,11 @@ pub(crate) fn prepare() -> Result<()> {
     Ok(())
 }
 
-/// The control plane's binary.
-pub(crate) fn control() -> Result<()> {
-    step("control", || {
+/// The binaries of control and runner.
+pub(crate) fn programs() -> Result<()> {
+    step("control and runner", || {
         let mut cargo = run::cargo()?;
-        run::visibly(cargo.args(["build", "--package", "alphagate-control"]).args(run::quiet()))
+        let packages = ["build", "--package", "alphagate-control", "--package", "alphagate-runner"];
+        run::visibly(cargo.args(packages).args(run::quiet()))
     })
 }

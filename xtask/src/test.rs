@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         None => {
             steps::step("tests", || run::visibly(cargo_test(arguments)?.arg("--no-run").args(run::quiet())))?
         }
-        Some(_) => steps::control()?,
+        Some(_) => steps::programs()?,
     }
     let python = steps::step("Python", python::prepare)?;
     let isolation = isolation::prepare();

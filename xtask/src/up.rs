@@ -14,6 +14,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::isolation::{self, Isolation};
 use crate::steps;
 
 /// Ports that people find in README; another free one is taken when a program sits there.
@@ -46,19 +47,25 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     let announcement = Announcement::none_yet()?;
     println!("Starting Alpha Gate");
     steps::prepare()?;
-    steps::control()?;
+    steps::programs()?;
+    let isolation = isolation::prepare();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(until_stopped(&arguments, &announcement, begun_at))?;
+    runtime.block_on(until_stopped(&arguments, isolation, &announcement, begun_at))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn until_stopped(arguments: &Arguments, announcement: &Announcement, begun_at: Instant) -> Result<()> {
+async fn until_stopped(
+    arguments: &Arguments,
+    isolation: Option<Isolation>,
+    announcement: &Announcement,
+    begun_at: Instant,
+) -> Result<()> {
     let stop = stop_signal()?;
     tokio::pin!(stop);
     let (bed, runner, demo) = tokio::select! {
         // Dropping what has started so far ends it.
         () = &mut stop => return Ok(()),
-        started = start(arguments) => started?,
+        started = start(arguments, isolation) => started?,
     };
     announcement.publish(&bed, &demo)?;
     println!("Ready after {:.1} s\n\n{}", begun_at.elapsed().as_secs_f64(), how_to_call(&bed, &demo));
@@ -72,7 +79,7 @@ async fn until_stopped(arguments: &Arguments, announcement: &Announcement, begun
     Ok(())
 }
 
-async fn start(arguments: &Arguments) -> Result<(Bed, Option<Runner>, Demo)> {
+async fn start(arguments: &Arguments, isolation: Option<Isolation>) -> Result<(Bed, Option<Runner>, Demo)> {
     let data = places::workspace()?.join("target/up");
     if arguments.fresh {
         Bed::wipe(&data).await?;
@@ -89,14 +96,21 @@ async fn start(arguments: &Arguments) -> Result<(Bed, Option<Runner>, Demo)> {
     let demo = bed.demo().await.context("the demo could not be made")?;
     bed.demo_answers(&demo).await.context("the demo does not answer")?;
     steps::tell("demo", seeding_at.elapsed());
-    let runner = runner(&bed, &demo).await;
+    let runner = match isolation {
+        Some(isolation) => runner(&bed, &demo, isolation).await,
+        None => None,
+    };
     Ok((bed, runner, demo))
 }
 
 /// A runner, and version 2 of the demo sent through its gate. Without gVisor the rest works all the same.
-async fn runner(bed: &Bed, demo: &Demo) -> Option<Runner> {
+async fn runner(bed: &Bed, demo: &Demo, isolation: Isolation) -> Option<Runner> {
     let begun_at = Instant::now();
-    let runner = match bed.start_runner(RunnerOptions::new("local", SANDBOX_SLOTS, SAMPLE_SLOTS)).await {
+    let options = RunnerOptions::new("local", SANDBOX_SLOTS, SAMPLE_SLOTS)
+        .var("AG_RUNSC", isolation.runsc.display())
+        .var("AG_AGENT", isolation.agent.display())
+        .var("AG_IMAGES", isolation.images.display());
+    let runner = match bed.start_runner(options).await {
         Ok(runner) => runner,
         Err(error) => {
             println!("            no runner, so no jobs, evals or gates: {error:#}");

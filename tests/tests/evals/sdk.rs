@@ -53,12 +53,10 @@ async fn the_unmodified_sdk_carries_on_with_another_base_url() -> Result<()> {
     }
     let scene = Scene::new(shared().await?).await?;
     scene.answers(&[("[1]", "Paris"), ("[2]", "Lima"), ("[3]", "Tokyo")]);
+    // The same answer serves the judge that labels and the one that scores; the sample stands between marks.
     scene.judges(&[
-        ("label: Paris", r#"{"steps":[],"result":"right"}"#),
-        ("label: Lima", r#"{"steps":[],"result":"right"}"#),
-        ("label: ", r#"{"steps":[],"result":"wrong"}"#),
-        ("score: Tokyo", r#"{"steps":[],"result":0.1}"#),
-        ("score: ", r#"{"steps":[],"result":0.9}"#),
+        (">Tokyo<", r#"{"label":"wrong","steps":[],"result":0.1}"#),
+        ("", r#"{"label":"right","steps":[],"result":0.9}"#),
     ]);
     let seen = python(&scene).await?;
     a_run_is_counted_item_by_item(&seen);

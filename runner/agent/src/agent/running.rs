@@ -305,7 +305,10 @@ impl Running {
             host.flush()?;
         }
         self.read_result();
-        if self.job.status.and_then(WaitStatus::terminating_signal) == Some(Signal::XFSZ.as_raw()) {
+        // What filled the disk since the last look is still there.
+        let ended_by_size =
+            self.job.status.and_then(WaitStatus::terminating_signal) == Some(Signal::XFSZ.as_raw());
+        if ended_by_size || disk::fill().is_full {
             self.hit.insert(LimitKind::Disk);
         }
         self.cpu.count(meter::processor_ms(), self.looked.elapsed());
