@@ -271,7 +271,7 @@ async fn what_runners_say_wrongly_is_422_or_superseded() {
         assert_eq!(reply.0, status, "{verb} {body}: {}", reply.1);
         assert!(status != 409 || code(&reply).1 == "attempt_superseded");
     }
-    assert_eq!(host.renew(&[&att]).await, [att.clone()]);
+    assert_eq!(host.renew(&[&att]).await, std::slice::from_ref(&att));
     bed.job(&bed.org("a").await, job()).await;
     let claimed = host.claim_one().await;
     let chunks = vec![json!({"stream": "stdout", "data": ""}); 257];

@@ -46,6 +46,20 @@ impl Database {
         connection.with_context(|| format!("cannot connect to {}", self.maintenance.authority()))
     }
 
+    /// The time that an org's attempts have taken slots so far, those under way included, seconds.
+    pub async fn slot_seconds(&self, org: &str) -> Result<f64> {
+        let mut database = PgConnection::connect(&self.owner_url()).await?;
+        let (seconds,): (f64,) = sqlx::query_as(
+            "SELECT coalesce(sum(extract(epoch FROM coalesce(ended_at, now()) - claimed_at)), 0)::float8
+             FROM job_attempts WHERE 'org_' || replace(org_id::text, '-', '') = $1",
+        )
+        .bind(org)
+        .fetch_one(&mut database)
+        .await?;
+        database.close().await?;
+        Ok(seconds)
+    }
+
     /// Makes it unless it is there.
     pub(crate) async fn create(&self) -> Result<()> {
         let mut server = self.connect_to_server().await?;
