@@ -72,9 +72,7 @@ mod tests {
 
     #[test]
     fn only_plain_relative_paths_are_read() {
-        for good in
-            ["a", "a/b.py", "ä b/…", ".hidden", "a..b", &"x/".repeat(400).trim_end_matches('/').to_owned()]
-        {
+        for good in ["a", "a/b.py", "ä b/…", ".hidden", "a..b", "x/".repeat(400).trim_end_matches('/')] {
             assert!(good.parse::<FilePath>().is_ok(), "{good}");
         }
         let long = "x".repeat(256);
