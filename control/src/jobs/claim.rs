@@ -5,7 +5,7 @@
 //! reaches the runner, the claim is taken back at its next renewal and has cost nothing.
 
 use super::{
-    owner,
+    lease, owner,
     settle::{self, Seen},
     share::{self, Asker, Turn},
 };
@@ -105,7 +105,7 @@ async fn take(
             SELECT id FROM jobs
             WHERE org_id = $1 AND kind = $2 AND state = 'queued' AND due_at <= now()
                 AND labels <@ $3 AND (image IS NULL OR image = ANY($4))
-                AND (lease_until IS NULL OR runner_id <> $5)
+                AND (lease_until IS NULL OR runner_id <> $5 OR lease_until < now() - $11 * interval '1 millisecond')
             ORDER BY effective_at, id
             LIMIT least(cardinality($6::uuid[]), greatest(0,
                 coalesce((SELECT CASE $2 WHEN 'sandbox' THEN sandbox_max ELSE sample_max END
@@ -137,6 +137,7 @@ async fn take(
     .bind(asker.token)
     .bind(i64::try_from(app.settings().lease.as_millis()).unwrap_or(i64::MAX))
     .bind(turn.estimate_ms())
+    .bind(lease::forsaken_ms(app))
     .fetch_all(db)
     .await
 }

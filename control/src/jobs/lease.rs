@@ -60,6 +60,23 @@ fn lease_ms(app: &App) -> i64 {
     i64::try_from(app.settings().lease.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// How long after a lease ran out its own runner may have the job anew, milliseconds: a runner renews whatever it still
+/// holds before it claims, so by then it has dropped it, or never got it; and it may be the only runner that there is.
+pub(super) fn forsaken_ms(app: &App) -> i64 {
+    lease_ms(app).saturating_mul(2)
+}
+
+/// A runner that leaves holds nothing any more: its leases run out now.
+pub(crate) async fn give_back(app: &App, runner: RunnerId) -> Answer<()> {
+    sqlx::query(
+        "UPDATE jobs SET lease_until = now() WHERE runner_id = $1 AND state IN ('starting', 'running')",
+    )
+    .bind(runner.uuid())
+    .execute(app.system())
+    .await?;
+    Ok(())
+}
+
 /// Takes back claims whose answers never arrived: the runner does not name them, half a lease after they were made.
 async fn take_back(app: &App, db: &mut PgConnection, runner: RunnerId, held: &[Held]) -> Answer<()> {
     let taken = sqlx::query(

@@ -35,7 +35,7 @@ pub(crate) use create::create;
 pub(crate) use delete::{delete, delete_old};
 pub(crate) use enqueue::{cancel_run, enqueue};
 pub(crate) use feed::{Feed, Message, Place};
-pub(crate) use lease::{org_of, renew, to_stop};
+pub(crate) use lease::{give_back, org_of, renew, to_stop};
 pub(crate) use output::{artefact, download};
 pub(crate) use owner::Owner;
 pub(crate) use pulse::run;

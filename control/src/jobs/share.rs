@@ -4,6 +4,7 @@
 //! of its attempts; the lowest score is next. An org that begins to wait starts level with those that are being served,
 //! so that idle time earns nothing, and with the highest score if nobody is.
 
+use super::lease;
 use crate::{app::App, body::word};
 use alphagate_contract::{
     id::{OrgId, RunnerId},
@@ -125,7 +126,7 @@ pub(super) async fn turns(
             SELECT FROM jobs
             WHERE jobs.org_id = turns.org_id AND kind = $1 AND state = 'queued' AND due_at <= now()
                 AND labels <@ $3 AND (image IS NULL OR image = ANY($4))
-                AND (lease_until IS NULL OR runner_id <> $5)
+                AND (lease_until IS NULL OR runner_id <> $5 OR lease_until < now() - $7 * interval '1 millisecond')
          )
          ORDER BY 2, 1 LIMIT 2"
     ))
@@ -135,6 +136,7 @@ pub(super) async fn turns(
     .bind(asker.images)
     .bind(asker.runner.uuid())
     .bind(skip)
+    .bind(lease::forsaken_ms(app))
     .fetch_all(app.system())
     .await
 }

@@ -5,7 +5,7 @@ use crate::{
     app::App,
     body::Body,
     error::{Answer, Error},
-    jobs::{check_labels, is_image_name},
+    jobs::{self, check_labels, is_image_name},
     params::Id,
     text::LABEL_MAX_LEN,
 };
@@ -89,5 +89,6 @@ pub(crate) async fn goodbye(
     if gone.rows_affected() == 0 {
         return Err(Code::RunnerUnknown.into());
     }
+    jobs::give_back(&app, runner).await?;
     Ok(StatusCode::NO_CONTENT)
 }

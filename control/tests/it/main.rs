@@ -36,6 +36,7 @@ mod jobs_hosts;
 mod jobs_leases;
 mod jobs_output;
 mod jobs_requests;
+mod jobs_scenarios;
 mod keys;
 mod orgs;
 mod outages;
