@@ -167,6 +167,8 @@ async fn play(scenario: Scenario) -> Option<String> {
     if let Some(mut restarted) = control.restarted.take() {
         restarted.stop().await;
     }
+    // The connections of thirty controls would be more than the server takes.
+    control.bed.control.stop().await;
     result.err()
 }
 
