@@ -246,6 +246,22 @@ pub struct Report {
     pub isolation: Option<Isolation>,
 }
 
+impl Report {
+    /// A report that says how the attempt ended, and nothing more.
+    #[must_use]
+    pub const fn of(ending: Ending) -> Self {
+        Self {
+            ending,
+            limits_hit: Vec::new(),
+            used: Used { start_ms: 0, wall_ms: 0, cpu_ms: 0, memory_peak_bytes: 0 },
+            written: Written { stdout_bytes: 0, stderr_bytes: 0, truncated: false },
+            artefacts: Vec::new(),
+            result: None,
+            isolation: None,
+        }
+    }
+}
+
 /// What a finished job means. `passed` and `failed` are the subject's; the limits are what ended it;
 /// `infrastructure` is ours, and never scored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

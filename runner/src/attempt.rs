@@ -136,5 +136,5 @@ impl Attempt {
 
 /// The report of an attempt that gave no report of its own.
 fn not_run(code: &str, message: String) -> Report {
-    work::report(Ending::NotRun { code: code.to_owned(), message })
+    Report::of(Ending::NotRun { code: code.to_owned(), message })
 }

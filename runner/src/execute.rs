@@ -9,7 +9,7 @@ use crate::{
     pool::{Key, Pool, Ready},
     sandbox::{BootError, Class},
 };
-use alphagate_contract::job::{Ending, Report, SandboxSpec, Used, Written, dispatch::Stream};
+use alphagate_contract::job::{Ending, Report, SandboxSpec, dispatch::Stream};
 use attempt::Attempt;
 use std::{future::Future, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,7 @@ pub async fn execute(
     let begun = Instant::now();
     if !spec.files.iter().any(|file| file.path == spec.entry) {
         let message = format!("entry {} is none of the files", spec.entry);
-        return not_run(Ending::NotRun { code: "files_refused".to_owned(), message });
+        return Report::of(Ending::NotRun { code: "files_refused".to_owned(), message });
     }
     let key = key(spec);
     loop {
@@ -46,11 +46,11 @@ pub async fn execute(
         let Some(taken) = taken else {
             // A boot that nobody waits for any more is being taken away.
             pool.engine().settle().await;
-            return not_run(Ending::Stopped);
+            return Report::of(Ending::Stopped);
         };
         let ready = match taken {
             Ok(ready) => ready,
-            Err(error) => return not_run(refused(&error)),
+            Err(error) => return Report::of(refused(&error)),
         };
         let has_waited = ready.has_waited;
         let (facts, report) = run(pool, ready, spec, sink, stop, begun).await;
@@ -76,18 +76,6 @@ fn key(spec: &SandboxSpec) -> Key {
 
 fn refused(error: &BootError) -> Ending {
     Ending::NotRun { code: error.code().to_owned(), message: error.to_string() }
-}
-
-const fn not_run(ending: Ending) -> Report {
-    Report {
-        ending,
-        limits_hit: vec![],
-        used: Used { start_ms: 0, wall_ms: 0, cpu_ms: 0, memory_peak_bytes: 0 },
-        written: Written { stdout_bytes: 0, stderr_bytes: 0, truncated: false },
-        artefacts: vec![],
-        result: None,
-        isolation: None,
-    }
 }
 
 async fn run(

@@ -5,9 +5,6 @@
 
 use crate::{
     doctor,
-    executor::Executor,
-    pool::{Pool, PoolSettings},
-    pump::OutputSink,
     sandbox::{
         BootError, Engine,
         docker::{Docker, DockerSettings},
@@ -15,9 +12,8 @@ use crate::{
     },
     settings::{EngineName, HostSettings},
 };
-use alphagate_contract::job::{Ending, ImageName, Isolation, Report, SandboxSpec};
+use alphagate_contract::job::{ImageName, Isolation};
 use anyhow::Context as _;
-use futures_util::future::BoxFuture;
 use std::{
     env,
     path::{Path, PathBuf},
@@ -25,7 +21,6 @@ use std::{
     time::Duration,
 };
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 /// The agent's binary beside this program's.
 const AGENT_NAME: &str = "alphagate-agent";
@@ -137,47 +132,4 @@ fn agent(settings: &HostSettings) -> Result<PathBuf, BootError> {
     let beside = || Some(env::current_exe().ok()?.parent()?.join(AGENT_NAME));
     let path = settings.agent.clone().or_else(beside).filter(|path| path.is_file());
     path.ok_or_else(|| BootError::IsolationUnavailable(format!("{AGENT_NAME} is not there: give its path")))
-}
-
-/// Runs jobs in sandboxes of a pool.
-pub struct Sandboxes(Arc<Pool>);
-
-impl Sandboxes {
-    /// A pool over the host's engine.
-    #[must_use]
-    pub fn new(host: &Host, settings: PoolSettings) -> Self {
-        Self(Pool::new(Arc::clone(&host.engine), settings))
-    }
-
-    /// Ends the sandboxes that wait.
-    pub async fn close(&self) {
-        self.0.close().await;
-    }
-}
-
-impl Executor for Sandboxes {
-    fn execute<'a>(
-        &'a self,
-        spec: &'a SandboxSpec,
-        sink: &'a mut OutputSink,
-        stop: &'a CancellationToken,
-    ) -> BoxFuture<'a, Report> {
-        Box::pin(crate::execute::execute(&self.0, spec, sink, stop))
-    }
-}
-
-/// A host without sandboxes: it serves samples only.
-pub struct NoSandboxes;
-
-impl Executor for NoSandboxes {
-    fn execute<'a>(
-        &'a self,
-        _: &'a SandboxSpec,
-        _: &'a mut OutputSink,
-        _: &'a CancellationToken,
-    ) -> BoxFuture<'a, Report> {
-        let code = BootError::IsolationUnavailable(String::new()).code().to_owned();
-        let message = "this runner serves samples only".to_owned();
-        Box::pin(async { crate::work::report(Ending::NotRun { code, message }) })
-    }
 }

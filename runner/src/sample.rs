@@ -3,10 +3,7 @@
 //! Invariants: the run's key goes into one header of one request and nowhere else; retries are control's; the answer is
 //! whole or it is none.
 
-use crate::{
-    transport::{Answer, Call, Method, Transport},
-    work,
-};
+use crate::transport::{Answer, Call, Method, Transport};
 use alphagate_contract::{
     job::{Bytes, Ending, Report, SampleSpec, Used},
     secret::Secret,
@@ -45,7 +42,7 @@ pub(crate) async fn ask(
         Ok(answer) => answered(answer, used),
         Err(unreachable) => {
             let message = unreachable.0.chars().take(MESSAGE_MAX_CHARS).collect();
-            Report { used, ..work::report(Ending::Unanswered { message }) }
+            Report { used, ..Report::of(Ending::Unanswered { message }) }
         }
     }
 }
@@ -54,5 +51,5 @@ fn answered(answer: Answer, used: Used) -> Report {
     let Answer { status, request_id, retry_after_ms, body } = answer;
     let request_id = request_id.filter(|id| id.len() <= REQUEST_ID_MAX_CHARS);
     let ending = Ending::Answered { status, request_id, retry_after_ms };
-    Report { used, result: Some(Bytes(body.into())), ..work::report(ending) }
+    Report { used, result: Some(Bytes(body.into())), ..Report::of(ending) }
 }

@@ -4,8 +4,8 @@
 
 use crate::{
     drain::{Departure, Orders},
-    executor::Executor,
-    host::{self, Host, NoSandboxes, Sandboxes},
+    executor::{Executor, NoSandboxes, Sandboxes},
+    host::{self, Host},
     http::Http,
     platform,
     pool::PoolSettings,
@@ -37,7 +37,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
             host = host::prepare(&settings.host) => Some(host?),
         }
     };
-    let sandboxes = host.as_ref().map(|host| Arc::new(Sandboxes::new(host, pool(&settings))));
+    let sandboxes =
+        host.as_ref().map(|host| Arc::new(Sandboxes::new(Arc::clone(&host.engine), pool(&settings))));
     let executor: Arc<dyn Executor> = match &sandboxes {
         Some(sandboxes) => Arc::clone(sandboxes) as _,
         None => Arc::new(NoSandboxes),

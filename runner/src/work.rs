@@ -6,7 +6,7 @@ use crate::{
     attempt::{Attempt, Over},
     pump, sample,
 };
-use alphagate_contract::job::{Ending, Report, SandboxSpec, Used, Written, dispatch::Work};
+use alphagate_contract::job::{Ending, Report, SandboxSpec, dispatch::Work};
 
 /// Does the work. Everything that it wrote has been accepted by control when its report is here.
 pub(crate) async fn run(attempt: &Attempt, work: Work) -> Result<Report, Over> {
@@ -22,7 +22,7 @@ pub(crate) async fn run(attempt: &Attempt, work: Work) -> Result<Report, Over> {
             tokio::select! {
                 biased;
                 () = attempt.signals.lost.cancelled() => Err(Over::Lost),
-                () = attempt.signals.stop.cancelled() => Ok(report(Ending::Stopped)),
+                () = attempt.signals.stop.cancelled() => Ok(Report::of(Ending::Stopped)),
                 report = asked => Ok(report),
             }
         }
@@ -48,17 +48,4 @@ async fn sandbox(attempt: &Attempt, spec: &SandboxSpec) -> Result<Report, Over> 
     };
     let (report, sent) = tokio::join!(executing, sending);
     sent.map(|()| report)
-}
-
-/// A report that says nothing but how it ended.
-pub(crate) fn report(ending: Ending) -> Report {
-    Report {
-        ending,
-        limits_hit: vec![],
-        used: Used::default(),
-        written: Written::default(),
-        artefacts: vec![],
-        result: None,
-        isolation: None,
-    }
 }

@@ -223,13 +223,5 @@ async fn work(app: &App, db: &mut PgConnection, org: OrgId, kind: Kind, row: &Sp
 }
 
 fn not_run(why: String) -> Report {
-    Report {
-        ending: Ending::NotRun { code: "not_handed_out".to_owned(), message: why },
-        limits_hit: Vec::new(),
-        used: Default::default(),
-        written: Default::default(),
-        artefacts: Vec::new(),
-        result: None,
-        isolation: None,
-    }
+    Report::of(Ending::NotRun { code: "not_handed_out".to_owned(), message: why })
 }

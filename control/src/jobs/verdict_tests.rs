@@ -1,19 +1,10 @@
 //! The law of outcomes, row by row; and that it always comes to an end.
 
 use super::*;
-use alphagate_contract::job::{Used, Written};
 use proptest::prelude::*;
 
 fn report(ending: Ending) -> Report {
-    Report {
-        ending,
-        limits_hit: vec![LimitKind::Pids],
-        used: Used::default(),
-        written: Written::default(),
-        artefacts: vec![],
-        result: None,
-        isolation: None,
-    }
+    Report { limits_hit: vec![LimitKind::Pids], ..Report::of(ending) }
 }
 
 fn died(started: bool, host_healthy: bool) -> Ending {

@@ -5,7 +5,7 @@ use crate::model::{Model, State, Times};
 use alphagate_contract::{
     id::{JobId, RunnerId},
     job::{
-        Ending, Isolation, Report, SampleSpec, Used, Written,
+        Ending, Isolation, Report, SampleSpec,
         dispatch::{AskCommands, Claimed, Finish, Held, Output, Register, Renew, Slots, Work},
     },
     problem::Code,
@@ -74,9 +74,7 @@ impl Driver for Modelled {
 
     async fn finish(&mut self, runner: u8, held: Held, ending: Ending) -> Verdict {
         let runner = self.runner(runner);
-        let (used, written, isolation) = (Used::default(), Written::default(), Some(Isolation::default()));
-        let report =
-            Report { ending, limits_hit: vec![], used, written, artefacts: vec![], result: None, isolation };
+        let report = Report { isolation: Some(Isolation::default()), ..Report::of(ending) };
         verdict(self.model.finish(self.now_ms, runner, Finish { held, report }))
     }
 

@@ -11,15 +11,7 @@ fn ask() -> Ask {
 }
 
 fn report(ending: Ending, body: &Value) -> Report {
-    Report {
-        ending,
-        limits_hit: Vec::new(),
-        used: alphagate_contract::job::Used::default(),
-        written: alphagate_contract::job::Written::default(),
-        artefacts: Vec::new(),
-        result: Some(Bytes(body.to_string().into_bytes())),
-        isolation: None,
-    }
+    Report { result: Some(Bytes(body.to_string().into_bytes())), ..Report::of(ending) }
 }
 
 fn answered(status: u16) -> Ending {

@@ -49,15 +49,9 @@ fn ended(
     status: u16,
     body: Option<&Value>,
 ) -> Result<Scored, GraderError> {
-    let report = Report {
-        ending: Ending::Answered { status, request_id: None, retry_after_ms: None },
-        limits_hit: Vec::new(),
-        used: Default::default(),
-        written: Default::default(),
-        artefacts: Vec::new(),
-        result: body.map(|body| Bytes(body.to_string().into_bytes())),
-        isolation: None,
-    };
+    let ending = Ending::Answered { status, request_id: None, retry_after_ms: None };
+    let report =
+        Report { result: body.map(|body| Bytes(body.to_string().into_bytes())), ..Report::of(ending) };
     finish(grader, &StepEnd { outcome: Some(outcome), report: Some(&report) })
 }
 

@@ -19,15 +19,7 @@ fn spec(grader: &Grader, item: &Value, sample: &Value) -> SandboxSpec {
 }
 
 fn report(ending: Ending, result: Option<&str>) -> Report {
-    Report {
-        ending,
-        limits_hit: Vec::new(),
-        used: Default::default(),
-        written: Default::default(),
-        artefacts: Vec::new(),
-        result: result.map(|text| Bytes(text.as_bytes().to_vec())),
-        isolation: None,
-    }
+    Report { result: result.map(|text| Bytes(text.as_bytes().to_vec())), ..Report::of(ending) }
 }
 
 fn verdict(outcome: Outcome, report: &Report) -> Result<Scored, GraderError> {

@@ -57,15 +57,8 @@ fn cosine_asks_for_embeddings_and_takes_their_angle() {
     assert_eq!(question.body, json!({"model": "embed", "input": ["a", "b"], "encoding_format": "float"}));
     let answer =
         json!({"data": [{"index": 0, "embedding": [1.0, 0.0]}, {"index": 1, "embedding": [1.0, 0.1]}]});
-    let report = Report {
-        ending: Ending::Answered { status: 200, request_id: None, retry_after_ms: None },
-        limits_hit: Vec::new(),
-        used: Default::default(),
-        written: Default::default(),
-        artefacts: Vec::new(),
-        result: Some(Bytes(answer.to_string().into_bytes())),
-        isolation: None,
-    };
+    let ending = Ending::Answered { status: 200, request_id: None, retry_after_ms: None };
+    let report = Report { result: Some(Bytes(answer.to_string().into_bytes())), ..Report::of(ending) };
     let scored = finish(&grader, &StepEnd { outcome: Some(Outcome::Passed), report: Some(&report) }).unwrap();
     assert!((scored.score - 1.0 / 1.01_f64.sqrt()).abs() < 1e-12 && scored.passed);
 }

@@ -1,7 +1,7 @@
 //! Sandboxes that only take simulated time: the one thing of the runner that the simulation replaces.
 
 use alphagate_contract::job::{
-    Bytes, Ending, Language, Limits, Report, SandboxSpec, Used, Written,
+    Bytes, Ending, Language, Limits, Report, SandboxSpec, Written,
     dispatch::{Stream, Work},
 };
 use alphagate_runner::{execute::Sink as _, executor::Executor, pump::OutputSink};
@@ -141,16 +141,7 @@ impl Executor for Fake {
                 ending = self.run(&script, run, sink, &mut stdout_bytes) => ending,
             };
             let written = Written { stdout_bytes, ..Written::default() };
-            let used = Used::default();
-            Report {
-                ending,
-                limits_hit: vec![],
-                used,
-                written,
-                artefacts: vec![],
-                result: None,
-                isolation: None,
-            }
+            Report { written, ..Report::of(ending) }
         })
     }
 }
