@@ -100,7 +100,16 @@ async fn over_websocket(mut socket: WebSocket, mut feed: Feed, _permit: OwnedSem
             }
         }
     }
-    let _ = send(&mut socket, ws::Message::Close(None)).await;
+    if send(&mut socket, ws::Message::Close(None)).await {
+        closed(&mut socket).await;
+    }
+}
+
+/// Takes what the client still says until it has closed, too: a connection that is dropped with something unread in it is
+/// reset, and the client may lose the last messages with it.
+async fn closed(socket: &mut WebSocket) {
+    let heard = async { while let Some(Ok(_)) = socket.recv().await {} };
+    let _ = tokio::time::timeout(SEND_MAX, heard).await;
 }
 
 /// Waits until it is time to look again; whether the client is still there.
