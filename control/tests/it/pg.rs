@@ -134,8 +134,8 @@ impl Database {
 }
 
 impl Drop for Database {
-    /// Waits for the drop, and Postgres for every backend that is logging in: the tests' runtime has a thread of its own,
-    /// so that a login that has begun can end meanwhile.
+    /// Waits for the drop, and Postgres for every backend that is logging in: the runtime's other tasks go on meanwhile, so
+    /// that a login that has begun can end.
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(self.blobs());
         let name = self.name.clone();
@@ -146,6 +146,6 @@ impl Drop for Database {
                 run(&mut db, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
             });
         });
-        let _ = cleaner.join();
+        tokio::task::block_in_place(|| drop(cleaner.join()));
     }
 }
