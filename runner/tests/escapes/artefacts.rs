@@ -99,7 +99,7 @@ time.sleep(100)",
     )
     .with(|spec| {
         wanted(spec);
-        spec.limits.wall_ms = 800;
+        spec.limits.wall_ms = 4_000;
     })
     .ends(&[Limit(Wall)])
     .check(|seen| got(seen) == [("a", b"kept".as_slice())]),

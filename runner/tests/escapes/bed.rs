@@ -166,10 +166,10 @@ impl Sink for Kept {
     }
 }
 
-/// Modest limits, so that touching them is quick.
+/// Modest limits, so that touching them is quick; time enough for a machine that is busy with other attempts.
 pub const LIMITS: Limits = Limits {
-    wall_ms: 10_000,
-    cpu_ms: 10_000,
+    wall_ms: 40_000,
+    cpu_ms: 20_000,
     memory_bytes: 128 * MIB,
     pids: 64,
     disk_bytes: 16 * MIB,

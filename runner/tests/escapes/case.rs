@@ -140,6 +140,11 @@ impl Case {
     }
 }
 
+/// Whether the job ended long before its time was up: nothing that it left behind held it.
+pub fn ends_by_itself(seen: &Seen) -> bool {
+    seen.report.used.wall_ms < super::bed::LIMITS.wall_ms / 2
+}
+
 /// What an escape would change.
 pub struct Canary {
     file: PathBuf,

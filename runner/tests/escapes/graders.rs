@@ -332,7 +332,7 @@ async fn a_result_that_is_too_long_is_none_and_the_grader_can_run_out_of_time() 
         "from alphagate_candidate import run\nprint('up', flush=True)\nrun('while True: pass', timeout=100)",
     );
     late.grader = true;
-    late.limits.wall_ms = 1_500;
+    late.limits.wall_ms = 5_000;
     let seen = bed.run(&late).await;
     assert_eq!(seen.report.ending, Ending::Limited { limit: LimitKind::Wall });
     assert_eq!((seen.out(), seen.report.result.clone()), ("up\n".to_owned(), None));
