@@ -37,7 +37,8 @@ while True:
     .with(roomy)
     .ends(&[Limit(Wall)])
     .hits(&[Pids]),
-    case("R01_fork_bomb_of_the_shell", ":(){ :|:& };:\nsleep 1\nexit 0")
+    // On a busy machine the bomb takes a second or two to grow to its limit.
+    case("R01_fork_bomb_of_the_shell", ":(){ :|:& };:\nsleep 4\nexit 0")
         .bash()
         .with(|spec| {
             roomy(spec);
