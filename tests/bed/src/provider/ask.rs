@@ -71,7 +71,10 @@ impl<'a> Ask<'a> {
             (model, stream) = (target.model.to_owned(), target.stream && head.query().contains("alt=sse"));
         }
         let conversation = messages.or(contents).map(RawValue::get).unwrap_or_default();
-        let body = serde_json::from_slice(body).map_err(unread)?;
+        let mut body = serde_json::from_slice(body).map_err(unread)?;
+        if protocol == Protocol::Gemini {
+            body = gemini::as_spelled(body);
+        }
         Ok(Self { model, stream, x_fake, wish: Wish::Turn(Turn { protocol, conversation, body }) })
     }
 

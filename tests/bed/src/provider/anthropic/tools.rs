@@ -60,11 +60,18 @@ pub(super) fn check(root: &Place<'_>, thinks: bool) -> Result<(), Fault> {
 }
 
 fn one<'a>(tool: &Place<'a>) -> Result<&'a str, Fault> {
-    let name = tool.need("name")?;
-    // A tool of Anthropic's own has members of its own.
-    if tool.member("type").is_some_and(|kind| kind.value != "custom") {
-        return name.text();
+    if let Some(kind) = tool.member("type").filter(|kind| kind.value != "custom") {
+        // A tool of Anthropic's own has members of its own.
+        demand(is_dated(kind.text()?), || {
+            format!(
+                "{}: Input tag '{}' found using 'type' does not match any of the expected tags",
+                tool.path(),
+                kind.value.as_str().unwrap_or_default()
+            )
+        })?;
+        return tool.need("name")?.text();
     }
+    let name = tool.need("name")?;
     tool.only(&MEMBERS)?;
     if !is_name(name.text()?, NAME_MAX_CHARS) {
         return Err(name.refused("String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"));
@@ -80,6 +87,11 @@ fn one<'a>(tool: &Place<'a>) -> Result<&'a str, Fault> {
         strict(&schema)?;
     }
     name.text()
+}
+
+/// Whether this names a tool of Anthropic's own: all of them end with the day of their version.
+fn is_dated(kind: &str) -> bool {
+    kind.rsplit_once('_').is_some_and(|(_, day)| day.len() == 8 && day.chars().all(|c| c.is_ascii_digit()))
 }
 
 /// Refuses a schema that Anthropic cannot hold a model to.

@@ -8,13 +8,14 @@ use crate::provider::fault::{Fault, demand};
 use crate::provider::place::Place;
 
 const ROLES: [&str; 6] = ["system", "assistant", "user", "function", "tool", "developer"];
-const MEMBERS: [&str; 10] = [
+const MEMBERS: [&str; 11] = [
     "role",
     "content",
     "name",
     "tool_calls",
     "tool_call_id",
     "refusal",
+    "annotations",
     "audio",
     "function_call",
     "reasoning_content",

@@ -2,7 +2,11 @@
 //!
 //! Invariant: responses answer the calls of the turn before, one for one and by name.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::alphabet;
+use base64::engine::{
+    DecodePaddingMode, Engine as _,
+    general_purpose::{GeneralPurpose, GeneralPurposeConfig},
+};
 use serde_json::Value;
 
 use super::generation;
@@ -23,6 +27,11 @@ const DATA: [&str; 7] = [
 const BESIDES: [&str; 5] =
     ["thought", "thoughtSignature", "mediaResolution", "videoMetadata", "partMetadata"];
 const MEDIA: [&str; 5] = ["image/", "audio/", "video/", "text/", "application/pdf"];
+/// proto3 reads base64 with and without padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 /// What the documentation lets a history say that comes from another model.
 const NO_SIGNATURE: [&str; 2] = ["context_engineering_is_the_way_to_go", "skip_thought_signature_validator"];
 /// The first generation whose calls of functions are signed.
@@ -100,8 +109,13 @@ fn part(part: &Place<'_>) -> Result<(), Fault> {
     }
     let Some(signature) = part.member("thoughtSignature") else { return Ok(()) };
     let signature = signature.text()?;
-    let ours = NO_SIGNATURE.contains(&signature) || seal::holds(SEAL, None, signature);
+    let ours = NO_SIGNATURE.contains(&signature) || seal::holds(SEAL, None, &standard(signature));
     demand(ours, || "Corrupted thought signature.".to_owned())
+}
+
+/// proto3 reads both alphabets of base64, and Google's own SDKs write the one for URLs.
+fn standard(base64: &str) -> String {
+    base64.replace('-', "+").replace('_', "/")
 }
 
 fn inline(data: &Place<'_>) -> Result<(), Fault> {
@@ -109,7 +123,7 @@ fn inline(data: &Place<'_>) -> Result<(), Fault> {
     let kind = data.need("mimeType")?.text()?;
     demand(MEDIA.iter().any(|media| kind.starts_with(media)), || format!("Unsupported MIME type: {kind}"))?;
     let bytes = data.need("data")?;
-    let decodes = STANDARD.decode(bytes.text()?).is_ok();
+    let decodes = BASE64.decode(standard(bytes.text()?)).is_ok();
     demand(decodes, || format!("Invalid value at '{}' (TYPE_BYTES), Base64 decoding failed", bytes.path()))
 }
 

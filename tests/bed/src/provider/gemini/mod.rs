@@ -1,11 +1,12 @@
 //! Gemini's `generateContent` and `streamGenerateContent`, as the reference of the Gemini API has them.
 //!
-//! Invariant: members are spelled as the reference spells them, and what proto3 does not know is refused.
+//! Invariant: what proto3 does not know is refused.
 
 mod check;
 mod contents;
 mod render;
 mod schema;
+mod spelling;
 mod tools;
 
 use serde_json::{Value, json};
@@ -16,6 +17,7 @@ use super::fault::Fault;
 
 pub(super) use check::check;
 pub(super) use render::answer;
+pub(super) use spelling::as_spelled;
 
 /// Which model a path asks, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
