@@ -43,14 +43,15 @@ const DOORS: [(&str, &str, &[&str]); 9] = [
 ];
 
 /// The crates of the house, and what each may depend on besides crates of others.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("contract", &[]),
-    ("edge", &["alphagate-contract"]),
-    ("control", &["alphagate-contract"]),
+    ("edge", &["alphagate-contract", "alphagate-translate"]),
+    ("control", &["alphagate-contract", "alphagate-translate"]),
     ("runner", &["alphagate-agent", "alphagate-contract"]),
     ("runner/agent", &["alphagate-contract"]),
     ("tests/bed", &[]),
     ("tests", &["alphagate-bed", "alphagate-contract"]),
+    ("translate", &["alphagate-contract"]),
     ("xtask", &["alphagate-bed", "alphagate-runner"]),
 ];
 
