@@ -17,3 +17,4 @@ pub mod call;
 pub mod fact;
 pub mod item;
 pub mod request;
+pub mod sse;
