@@ -16,5 +16,6 @@
 pub mod call;
 pub mod fact;
 pub mod item;
+mod members;
 pub mod request;
 pub mod sse;

@@ -1,6 +1,13 @@
 //! A request of the Responses protocol: typed where an adapter acts on it.
 //!
-//! Invariant: every member of the caller's body is either in a typed field or in `other`, with its value as it came.
+//! Invariant: every member of the caller's body is either in a typed field or in `other`, with its value as it came; a member
+//! that is null is as one that is absent.
+
+mod content;
+mod input;
+mod read;
+mod tools;
+pub(crate) mod write;
 
 use crate::item::Item;
 use serde_json::{Map, Value};
@@ -98,3 +105,8 @@ pub enum Format {
         strict: Option<bool>,
     },
 }
+
+#[cfg(test)]
+pub(crate) mod any_request;
+#[cfg(test)]
+mod tests;
