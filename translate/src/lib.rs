@@ -15,6 +15,7 @@
 
 pub mod call;
 pub mod chat;
+pub mod completions;
 pub mod event;
 pub mod fact;
 pub mod item;
