@@ -14,6 +14,7 @@
 //! field's name; what is not understood and changes nothing is kept.
 
 pub mod call;
+pub mod chat;
 pub mod event;
 pub mod fact;
 pub mod item;
