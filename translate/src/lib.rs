@@ -14,8 +14,12 @@
 //! field's name; what is not understood and changes nothing is kept.
 
 pub mod call;
+pub mod event;
 pub mod fact;
 pub mod item;
+pub mod lifecycle;
 mod members;
+pub mod replay;
 pub mod request;
+pub mod response;
 pub mod sse;
