@@ -1,6 +1,6 @@
 //! A JSON schema in the form that the API holds a model to.
 //!
-//! The API's grammar knows no bounds of numbers, lengths and counts, no `oneOf`, and wants every object closed
+//! The API's grammar knows no bounds of numbers, lengths and counts, few formats, no `oneOf`, and wants every object closed
 //! (<https://platform.claude.com/docs/en/build-with-claude/structured-outputs#json-schema-limitations>). Anthropic's SDKs put
 //! such bounds into the description, for the model to read, and check the answer against the caller's own schema; so does
 //! this, and so does whoever uses this crate. Where an object is open on purpose (`additionalProperties` is true or a
@@ -10,8 +10,8 @@
 
 use serde_json::{Map, Value, json};
 
-/// Keywords that the grammar does not know. `minItems` is known for 0 and 1.
-const TOLD_IN_WORDS: [&str; 12] = [
+/// Keywords that the grammar does not know. Besides, it knows `minItems` for 0 and 1 only, and not every `format`.
+const TOLD_IN_WORDS: [&str; 11] = [
     "minimum",
     "maximum",
     "exclusiveMinimum",
@@ -19,12 +19,15 @@ const TOLD_IN_WORDS: [&str; 12] = [
     "multipleOf",
     "minLength",
     "maxLength",
-    "minItems",
     "maxItems",
     "uniqueItems",
     "minProperties",
     "maxProperties",
 ];
+
+/// Values of `format` that the grammar knows.
+const FORMATS: [&str; 10] =
+    ["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
 
 /// Keywords that hold a schema for each of several names.
 const BY_NAME: [&str; 4] = ["properties", "$defs", "definitions", "patternProperties"];
@@ -67,8 +70,11 @@ fn restated_object(schema: &Map<String, Value>) -> Value {
 }
 
 fn is_told_in_words(keyword: &str, value: &Value) -> bool {
-    let is_known = keyword == "minItems" && value.as_u64().is_some_and(|least| least <= 1);
-    TOLD_IN_WORDS.contains(&keyword) && !is_known
+    match keyword {
+        "minItems" => value.as_u64().is_none_or(|least| least > 1),
+        "format" => value.as_str().is_none_or(|format| !FORMATS.contains(&format)),
+        _ => TOLD_IN_WORDS.contains(&keyword),
+    }
 }
 
 fn is_of_type_object(schema: &Map<String, Value>) -> bool {

@@ -146,6 +146,14 @@ fn an_event_without_a_name_is_what_its_type_says() {
 }
 
 #[test]
+fn usage_may_come_alone_and_after_the_reason_to_stop() {
+    let late = json!({"type": "message_delta", "usage": {"output_tokens": 41}});
+    let facts = read(&[message_start(), message_delta("end_turn"), late, message_stop()]).unwrap();
+    assert_eq!(facts[2], Fact::Finished(Finish::Done));
+    assert!(matches!(facts[3], Fact::Usage(Usage { input_tokens: 1_112, output_tokens: 41, .. })));
+}
+
+#[test]
 fn after_the_end_there_is_nothing() {
     let mut events = answer(text_block(0, &["Hi"]), "end_turn");
     let facts = read(&events).unwrap();
@@ -177,7 +185,6 @@ fn what_is_not_the_apis_is_malformed() {
         ("content_block_delta", r#"{"index":0,"delta":{"type":"text_delta","text":"x"}}"#),
         ("content_block_delta", r#"{"delta":{}}"#),
         ("content_block_stop", r#"{"index":-1}"#),
-        ("message_delta", "{}"),
     ] {
         let event = sse::Event { name: name.into(), data: data.into() };
         assert!(Reader::default().event(&event).is_err(), "{name} {data}");
