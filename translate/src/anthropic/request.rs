@@ -46,12 +46,7 @@ pub fn call(request: &Request) -> Result<Call, Refusal> {
     if let Some(thinking) = thoughts.thinking {
         body.insert("thinking".into(), thinking);
     }
-    if let Some(temperature) = request.temperature {
-        body.insert("temperature".into(), json!(temperature));
-    }
-    if let Some(top_p) = request.top_p {
-        body.insert("top_p".into(), json!(top_p));
-    }
+    put_sampling(request, &mut body);
     if request.stream {
         body.insert("stream".into(), json!(true));
     }
@@ -77,6 +72,9 @@ fn refuse_what_cannot_be(request: &Request) -> Result<(), Refusal> {
             format!("this provider has no verbosity; `{verbosity}` can be said in the instructions");
         return Err(Refusal::unsupported("text.verbosity", message));
     }
+    if request.top_p.is_some_and(|top_p| !(0.0..=1.0).contains(&top_p)) {
+        return Err(Refusal::invalid("top_p", "must be between 0 and 1"));
+    }
     match request.temperature {
         Some(temperature) if temperature > TEMPERATURE_MAX => {
             Err(Refusal::unsupported("temperature", "this provider samples with at most 1"))
@@ -85,6 +83,16 @@ fn refuse_what_cannot_be(request: &Request) -> Result<(), Refusal> {
             Err(Refusal::invalid("temperature", "must be between 0 and 2"))
         }
         _ => Ok(()),
+    }
+}
+
+/// 1 is what the API does anyhow, of both. New models refuse all other values and old ones refuse both at once, so that it is
+/// better not said: callers' libraries say it without being asked.
+fn put_sampling(request: &Request, body: &mut Map<String, Value>) {
+    for (name, value) in [("temperature", request.temperature), ("top_p", request.top_p)] {
+        if let Some(value) = value.filter(|value| *value < 1.0) {
+            body.insert(name.into(), json!(value));
+        }
     }
 }
 

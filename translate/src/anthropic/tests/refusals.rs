@@ -7,10 +7,11 @@ use crate::call::RefusalKind::{self, Invalid, Unsupported};
 
 type Row = (&'static str, RefusalKind, fn(&mut Request));
 
-const ROWS: [Row; 36] = [
+const ROWS: [Row; 37] = [
     ("temperature", Unsupported, |request| request.temperature = Some(1.5)),
     ("temperature", Invalid, |request| request.temperature = Some(-0.5)),
     ("temperature", Invalid, |request| request.temperature = Some(f64::NAN)),
+    ("top_p", Invalid, |request| request.top_p = Some(f64::INFINITY)),
     ("top_logprobs", Unsupported, |request| request.top_logprobs = Some(2)),
     ("include[0]", Unsupported, |request| request.include = vec!["message.output_text.logprobs".into()]),
     ("text.verbosity", Unsupported, |request| request.verbosity = Some("low".into())),

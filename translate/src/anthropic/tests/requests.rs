@@ -70,6 +70,7 @@ fn what_changes_nothing_in_the_answer_is_not_sent() {
     let mut request = hello();
     let plain = body(&request);
     request.include = vec!["reasoning.encrypted_content".into(), "web_search_call.results".into()];
+    (request.temperature, request.top_p) = (Some(1.0), Some(1.0));
     request.top_logprobs = Some(0);
     request.verbosity = Some("medium".into());
     request.parallel_tool_calls = Some(true);
