@@ -13,6 +13,7 @@
 //! Invariant: nothing that a caller asks for is dropped in silence. What a provider cannot do is refused by the
 //! field's name; what is not understood and changes nothing is kept.
 
+pub mod anthropic;
 pub mod call;
 pub mod chat;
 pub mod event;
