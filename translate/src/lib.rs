@@ -16,6 +16,7 @@
 pub mod call;
 pub mod event;
 pub mod fact;
+pub mod gemini;
 pub mod item;
 pub mod lifecycle;
 mod members;
