@@ -314,3 +314,12 @@ fn value_len(value: &Value) -> usize {
             _ => 0,
         }
 }
+
+#[cfg(test)]
+pub(crate) mod any_fact;
+#[cfg(test)]
+pub(crate) mod client;
+#[cfg(test)]
+pub(crate) mod specification;
+#[cfg(test)]
+mod tests;
