@@ -18,6 +18,7 @@ pub mod call;
 pub mod chat;
 pub mod event;
 pub mod fact;
+pub mod gemini;
 pub mod item;
 pub mod lifecycle;
 mod members;
