@@ -22,6 +22,7 @@ pub mod gemini;
 pub mod item;
 pub mod lifecycle;
 mod members;
+pub mod protocol;
 pub mod replay;
 pub mod request;
 pub mod response;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     lifecycle::Lifecycle,
-    request::any_request::requests,
+    request::tests::any_request::requests,
     response::{Echo, Identity},
 };
 use proptest::prelude::*;
