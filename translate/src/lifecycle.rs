@@ -314,3 +314,6 @@ fn value_len(value: &Value) -> usize {
             _ => 0,
         }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

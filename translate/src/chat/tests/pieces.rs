@@ -6,7 +6,7 @@ use super::object;
 use crate::{
     chat::{Reader, call, whole},
     fact::Fact,
-    request::any_request::requests,
+    request::tests::any_request::requests,
     sse,
 };
 use proptest::prelude::*;
