@@ -82,11 +82,10 @@ impl Conversation {
             ["role", "content", "refusal", "tool_calls", "function_call", "reasoning_content", "reasoning"];
         only(message, path, &[&known[..], &LEFT_OVERS[..]].concat())?;
         self.thoughts(index, message, path)?;
-        let parts = said(message, path)?;
-        if !parts.is_empty() {
+        if let Some(content) = said(message, path)? {
             self.push(
                 Place::Message(index),
-                json!({"type": "message", "role": "assistant", "content": parts}),
+                json!({"type": "message", "role": "assistant", "content": content}),
             );
         }
         let calls = given(message, "tool_calls");
@@ -129,26 +128,27 @@ impl Conversation {
     }
 }
 
-/// What the model said: text, and what it refused.
-fn said(message: &Map<String, Value>, path: &str) -> Result<Vec<Value>, Refusal> {
-    let mut parts = Vec::new();
-    match given(message, "content") {
-        None => {}
-        Some(Value::String(text)) => parts.push(json!({"type": "output_text", "text": text})),
-        Some(Value::Array(given)) => {
-            for (index, part) in given.iter().enumerate() {
-                parts.push(said_part(part, &format!("{path}.content[{index}]"))?);
-            }
-        }
+/// What the model said: text, and what it refused. Text alone stays a string: parts of an answer would want their ids.
+fn said(message: &Map<String, Value>, path: &str) -> Result<Option<Value>, Refusal> {
+    let refusal = given(message, "refusal");
+    let mut parts = match given(message, "content") {
+        None => Vec::new(),
+        Some(Value::String(text)) if refusal.is_none() => return Ok(Some(text.clone().into())),
+        Some(Value::String(text)) => vec![json!({"type": "output_text", "text": text})],
+        Some(Value::Array(parts)) => parts
+            .iter()
+            .enumerate()
+            .map(|(index, part)| said_part(part, &format!("{path}.content[{index}]")))
+            .collect::<Result<_, _>>()?,
         Some(_) => {
             return Err(Refusal::invalid(format!("{path}.content"), "Content is text, or a list of parts."));
         }
-    }
-    if let Some(refusal) = given(message, "refusal") {
+    };
+    if let Some(refusal) = refusal {
         let refusal = required_text(Some(refusal), &format!("{path}.refusal"))?;
         parts.push(json!({"type": "refusal", "refusal": refusal}));
     }
-    Ok(parts)
+    Ok((!parts.is_empty()).then(|| parts.into()))
 }
 
 fn said_part(part: &Value, path: &str) -> Result<Value, Refusal> {
