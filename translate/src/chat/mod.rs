@@ -14,8 +14,10 @@
 //! - **Allowed tools**: only these are sent, with `auto` or `required`; `allowed_tools` itself is known to OpenAI alone.
 //! - **A function's output** is text. An image or a file in it is refused: moved into a user's message, it would say with
 //!   the user's voice what a tool said.
-//! - **Thoughts** are shown as the provider shows them, and given back in the member in which they came
-//!   (`reasoning_content`, `reasoning`, or a part of the content), if they were sealed here. Those of other providers are left out.
+//! - **Thoughts** are shown as the provider shows them, and given back in the members in which they came
+//!   (`reasoning_content`, `reasoning`, or a part of the content), if they were sealed here: vLLM reads one, DeepSeek the
+//!   other, Mistral none. Those of other providers are left out.
+//! - **Usage** is asked for with `stream_options`, but for Mistral's own platform, which refuses that and tells it anyhow.
 //! - **`reasoning.summary`**: there is none; `auto` is content with the thoughts themselves, other values are refused.
 //!
 //! Invariant: what the model sees of ids and arguments is what the caller gave, byte for byte.
@@ -24,6 +26,7 @@ mod answer;
 mod calls;
 mod error;
 mod messages;
+mod models;
 mod other;
 mod request;
 mod spoken;
@@ -37,7 +40,7 @@ pub use stream::Reader;
 
 /// The name under which thoughts are sealed.
 pub(crate) const PROVIDER: &str = "chat";
-/// The members in which servers put the model's thoughts; the first that holds text counts, as some say them twice.
+/// The members in which servers put the model's thoughts; some say the same in both.
 const THOUGHTS: [&str; 2] = ["reasoning_content", "reasoning"];
 /// The kind of the part of `content` in which Mistral puts them.
 const THINKING: &str = "thinking";

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a member without a counterpart is refused by name, or changes nothing in the answer.
 
-use super::{messages, other};
+use super::{messages, models, other};
 use crate::{
     call::{Call, Refusal},
     request::{Format, Request, Tool, ToolChoice},
@@ -27,14 +27,16 @@ pub fn call(request: &Request) -> Result<Call, Refusal> {
     }
     if request.stream {
         body.insert("stream".into(), true.into());
-        body.insert("stream_options".into(), json!({"include_usage": true}));
+        if !models::tells_usage_unasked(&request.model) {
+            body.insert("stream_options".into(), json!({"include_usage": true}));
+        }
     }
     Ok(Call { path: "/chat/completions".into(), headers: Vec::new(), body: Value::Object(body) })
 }
 
 fn sampling(request: &Request, body: &mut Map<String, Value>) -> Result<(), Refusal> {
     if let Some(tokens) = request.max_output_tokens {
-        body.insert(limit_member(&request.model).into(), tokens.into());
+        body.insert(models::limit_member(&request.model).into(), tokens.into());
     }
     let numbers = [("temperature", request.temperature), ("top_p", request.top_p)];
     for (name, number) in numbers.into_iter().filter_map(|(name, number)| Some((name, number?))) {
@@ -63,18 +65,6 @@ fn logprobs(request: &Request, body: &mut Map<String, Value>) {
             body.insert("top_logprobs".into(), top.into());
         }
     }
-}
-
-/// The member that limits the output's tokens; see the module.
-fn limit_member(model: &str) -> &'static str {
-    let name = model.rsplit('/').next().unwrap_or(model);
-    let name = name.strip_prefix("ft:").unwrap_or(name);
-    let is_openai = name.starts_with("chatgpt-")
-        || ["gpt-", "o"].iter().any(|family| {
-            name.strip_prefix(family)
-                .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
-        });
-    if is_openai { "max_completion_tokens" } else { "max_tokens" }
 }
 
 /// Servers refuse a choice among tools where there are none, so nothing is said then.

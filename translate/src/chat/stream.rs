@@ -33,7 +33,8 @@ pub struct Reader {
 /// Thoughts that go on.
 #[derive(Debug)]
 struct Thoughts {
-    member: &'static str,
+    /// In which they came.
+    members: Vec<&'static str>,
     text: String,
 }
 
@@ -108,13 +109,14 @@ impl Reader {
     }
 
     fn delta(&mut self, delta: &Value, logprobs: Vec<Value>, facts: &mut Vec<Fact>) -> Result<(), Malformed> {
-        let thoughts = THOUGHTS.into_iter().find_map(|member| Some((member, text(delta.get(member)?)?)));
-        if let Some((member, text)) = thoughts {
-            self.think(member, text, facts);
+        let thoughts: Vec<(&'static str, &str)> =
+            THOUGHTS.into_iter().filter_map(|member| Some((member, text(delta.get(member)?)?))).collect();
+        if let Some((_, text)) = thoughts.first() {
+            self.think(thoughts.iter().map(|(member, _)| *member).collect(), text, facts);
         }
         let calls = delta.get("tool_calls").and_then(Value::as_array).filter(|calls| !calls.is_empty());
         let call = delta.get("function_call").filter(|call| call.is_object());
-        if thoughts.is_none() && calls.is_none() && call.is_none() {
+        if thoughts.is_empty() && calls.is_none() && call.is_none() {
             self.logprobs.extend(logprobs);
         }
         match delta.get("content") {
@@ -157,7 +159,7 @@ impl Reader {
             THINKING => {
                 let pieces = part.get(THINKING).and_then(Value::as_array);
                 for text in pieces.into_iter().flatten().filter_map(|piece| text(piece.get("text")?)) {
-                    self.think(THINKING, text, facts);
+                    self.think(vec![THINKING], text, facts);
                 }
             }
             // Mistral's numbers of sources, which no other part names.
@@ -181,16 +183,17 @@ impl Reader {
         facts.push(Fact::Text { text: String::new(), logprobs: std::mem::take(&mut self.logprobs) });
     }
 
-    fn think(&mut self, member: &'static str, text: &str, facts: &mut Vec<Fact>) {
+    fn think(&mut self, members: Vec<&'static str>, text: &str, facts: &mut Vec<Fact>) {
         self.has_spoken = true;
-        self.thoughts.get_or_insert_with(|| Thoughts { member, text: String::new() }).text.push_str(text);
+        self.thoughts.get_or_insert_with(|| Thoughts { members, text: String::new() }).text.push_str(text);
         facts.push(Fact::ReasoningText(text.to_owned()));
     }
 
     fn end_thoughts(&mut self, facts: &mut Vec<Fact>) {
-        if let Some(thoughts) = self.thoughts.take() {
-            let member = (thoughts.member.to_owned(), Value::String(thoughts.text));
-            facts.push(Fact::ReasoningSealed(Map::from_iter([member]).into()));
+        if let Some(Thoughts { members, text }) = self.thoughts.take() {
+            let sealed: Map<String, Value> =
+                members.into_iter().map(|member| (member.to_owned(), text.clone().into())).collect();
+            facts.push(Fact::ReasoningSealed(sealed.into()));
         }
     }
 

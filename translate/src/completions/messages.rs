@@ -107,16 +107,16 @@ impl Conversation {
         Ok(())
     }
 
-    /// The first member that holds text counts: some servers say the same thoughts in both.
+    /// The first member that holds text counts: some servers say the same thoughts in both. Which of them the provider
+    /// reads is not known here, so they are for both.
     fn thoughts(&mut self, index: usize, message: &Map<String, Value>, path: &str) -> Result<(), Refusal> {
         for member in ["reasoning_content", "reasoning"] {
             match given(message, member) {
                 None => {}
                 Some(Value::String(text)) if text.is_empty() => {}
                 Some(Value::String(text)) => {
-                    let mut part = Map::new();
-                    part.insert(member.into(), text.clone().into());
-                    let sealed = replay::seal(chat::PROVIDER, &[part.into()]);
+                    let part = json!({"reasoning_content": text, "reasoning": text});
+                    let sealed = replay::seal(chat::PROVIDER, &[part]);
                     let item = json!({"type": "reasoning", "summary": [], "encrypted_content": sealed});
                     self.push(Place::Thoughts(index), item);
                     return Ok(());

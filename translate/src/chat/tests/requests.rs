@@ -155,6 +155,25 @@ fn openais_own_models_take_the_newer_limit_and_all_others_the_older() {
 }
 
 #[test]
+fn usage_of_a_stream_is_asked_for_but_where_the_server_refuses_that() {
+    let cases = [
+        ("mistral-large-latest", false),
+        ("labs-devstral-small-2512", false),
+        ("magistral-medium-2507", false),
+        ("mistral-small", true),
+        ("mistral:7b", true),
+        ("mistralai/Mistral-Small-3.2-24B-Instruct-2506", true),
+        ("gpt-5.2", true),
+        ("qwen3-vl-latest", true),
+    ];
+    for (model, is_asked) in cases {
+        let body = asked(json!({"model": model, "stream": true})).expect("asked").body;
+        let expected = is_asked.then(|| json!({"include_usage": true}));
+        assert_eq!(body.get("stream_options"), expected.as_ref(), "{model}");
+    }
+}
+
+#[test]
 fn what_cannot_be_asked_is_refused_by_the_callers_name() {
     let user =
         |part: Value| json!([{"role": "user", "content": [{"type": "input_text", "text": "See."}, part]}]);

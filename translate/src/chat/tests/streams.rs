@@ -22,8 +22,8 @@ const STREAMS: &[(&str, &str)] = streams!(
     content_filter deepseek_reasoning_and_call done_without_a_reason done_without_an_answer error_mid_stream
     function_call groq_usage ids_late ids_never length mistral_parts no_index null_deltas ollama_arguments_as_object
     one_index_for_all_calls openai_citations openai_logprobs openai_parallel_calls openai_refusal openai_text
-    openrouter_error_mid_stream openrouter_says_thoughts_twice says_more_after_the_end vllm_abort
-    vllm_error_mid_stream vllm_reasoning xai_thoughts_beside_output
+    openrouter_error_mid_stream openrouter_thoughts_and_their_details says_more_after_the_end vllm_abort
+    vllm_error_mid_stream vllm_reasoning vllm_says_thoughts_twice xai_thoughts_beside_output
 );
 
 fn event(data: impl ToString) -> sse::Event {
