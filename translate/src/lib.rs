@@ -27,3 +27,6 @@ pub mod replay;
 pub mod request;
 pub mod response;
 pub mod sse;
+
+#[cfg(test)]
+mod tests;
