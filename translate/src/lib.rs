@@ -16,6 +16,7 @@
 pub mod anthropic;
 pub mod call;
 pub mod chat;
+pub mod completions;
 pub mod event;
 pub mod fact;
 pub mod gemini;

@@ -37,7 +37,8 @@ pub fn told(chunk: &Value) -> Option<ProviderError> {
     Some(read(error))
 }
 
-fn read(error: &Value) -> ProviderError {
+/// Reads the error itself.
+pub fn read(error: &Value) -> ProviderError {
     let code = [error.get("code"), error.get("type")].into_iter().flatten().find_map(word);
     let status = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
     let texts = [error.get("message"), error.get("detail"), Some(error)];

@@ -12,6 +12,8 @@ use serde_json::{Map, Value};
 
 /// What stands where the stream ends.
 const END: &str = "[DONE]";
+/// The name under which some servers send an error that is nothing else.
+const ERROR: &str = "error";
 
 /// Most tokens that wait for their text. A character is of four bytes at most, and a few characters may make one sign.
 const WAITING_MAX_TOKENS: usize = 64;
@@ -47,6 +49,9 @@ impl Reader {
             data => {
                 let chunk = serde_json::from_str(data)
                     .map_err(|error| Malformed(format!("a chunk is no JSON: {error}")))?;
+                if event.name == ERROR && error::told(&chunk).is_none() {
+                    return Ok(self.fail(error::read(&chunk)));
+                }
                 self.chunk(&chunk)
             }
         }
@@ -54,11 +59,10 @@ impl Reader {
 
     /// Reads a chunk, or a whole answer, which says all at once.
     pub(super) fn chunk(&mut self, chunk: &Value) -> Result<Vec<Fact>, Malformed> {
-        let mut facts = Vec::new();
         if let Some(error) = error::told(chunk) {
-            self.fail(error, &mut facts);
-            return Ok(facts);
+            return Ok(self.fail(error));
         }
+        let mut facts = Vec::new();
         let choices = chunk.get("choices").and_then(Value::as_array);
         // One answer is asked for; a choice without an index is it.
         let choice =
@@ -82,17 +86,14 @@ impl Reader {
         if self.has_spoken {
             self.finish("stop", &mut facts)?;
         } else {
-            self.fail(
-                failure(ErrorKind::Server, "The provider ended its answer before it began."),
-                &mut facts,
-            );
+            facts = self.fail(failure(ErrorKind::Server, "The provider ended its answer before it began."));
         }
         Ok(facts)
     }
 
     fn choice(&mut self, choice: &Value, facts: &mut Vec<Fact>) -> Result<(), Malformed> {
         if let Some(error) = error::told(choice) {
-            self.fail(error, facts);
+            facts.extend(self.fail(error));
             return Ok(());
         }
         let logprobs = spoken::logprobs(choice);
@@ -213,11 +214,12 @@ impl Reader {
     }
 
     /// The first failure counts, and none after the answer has ended.
-    fn fail(&mut self, error: ProviderError, facts: &mut Vec<Fact>) {
-        if !self.has_ended {
-            self.has_ended = true;
-            facts.push(Fact::Failed(error));
+    fn fail(&mut self, error: ProviderError) -> Vec<Fact> {
+        if self.has_ended {
+            return Vec::new();
         }
+        self.has_ended = true;
+        vec![Fact::Failed(error)]
     }
 }
 

@@ -129,34 +129,12 @@ fn hostile() -> impl Strategy<Value = Value> {
         "[a-z]{0,5}".prop_map(Value::from),
     ];
     leaf.prop_recursive(4, 40, 6, |inner| {
-        let names = vec![
-            "content",
-            "tool_calls",
-            "function",
-            "function_call",
-            "name",
-            "arguments",
-            "id",
-            "index",
-            "type",
-            "text",
-            "thinking",
-            "reasoning",
-            "refusal",
-            "annotations",
-            "url_citation",
-            "token",
-            "top_logprobs",
-            "error",
-            "code",
-            "message",
-            "prompt_tokens",
-            "completion_tokens",
-            "total_tokens",
-            "prompt_tokens_details",
-            "cached_tokens",
-            "a",
-        ];
+        let names: Vec<&str> =
+            "content tool_calls function function_call name arguments id index type text thinking \
+            reasoning refusal annotations url_citation token top_logprobs error code message \
+            prompt_tokens completion_tokens total_tokens prompt_tokens_details cached_tokens a"
+                .split(' ')
+                .collect();
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
             prop::collection::btree_map(prop::sample::select(names), inner, 0..5)

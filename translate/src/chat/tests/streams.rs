@@ -2,7 +2,12 @@
 //!
 //! Invariant: however a stream is cut, the facts are the same.
 
-use crate::{call::Malformed, chat::Reader, fact::Fact, sse};
+use crate::{
+    call::Malformed,
+    chat::Reader,
+    fact::{ErrorKind, Fact},
+    sse,
+};
 use serde_json::json;
 
 macro_rules! streams {
@@ -63,6 +68,17 @@ fn what_is_no_answer_is_malformed() {
     for (name, data) in cases {
         let read = Reader::default().event(&event(data));
         assert!(matches!(read, Err(Malformed(_))), "{name}: {read:?}");
+    }
+}
+
+#[test]
+fn an_event_of_the_name_error_is_one_whatever_its_form() {
+    let error = json!({"message": "Slow down", "type": "rate_limit_exceeded"});
+    for data in [error.clone(), json!({"error": error})] {
+        let event = sse::Event { name: "error".into(), data: data.to_string() };
+        let facts = Reader::default().event(&event).expect("readable");
+        let [Fact::Failed(error)] = facts.as_slice() else { panic!("{facts:?}") };
+        assert_eq!((error.kind, error.message.as_str()), (ErrorKind::TooManyRequests, "Slow down"));
     }
 }
 
