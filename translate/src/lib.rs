@@ -15,11 +15,14 @@
 
 pub mod anthropic;
 pub mod call;
+pub mod chat;
 pub mod event;
 pub mod fact;
+pub mod gemini;
 pub mod item;
 pub mod lifecycle;
 mod members;
+pub mod protocol;
 pub mod replay;
 pub mod request;
 pub mod response;

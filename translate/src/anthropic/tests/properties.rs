@@ -7,8 +7,8 @@ use super::{
     *,
 };
 use crate::{
-    lifecycle::{Lifecycle, client},
-    request::any_request::requests,
+    lifecycle::{Lifecycle, tests::client},
+    request::tests::any_request::requests,
     response::{Echo, Identity},
 };
 use proptest::prelude::*;
