@@ -164,10 +164,11 @@ impl<'a> Turns<'a> {
         Ok(())
     }
 
-    /// Media in an output are bytes, from the third generation on.
+    /// Images and files in an output are bytes, from the third generation on, and stand after its texts.
     fn output_media(&self, content: &Content, place: Place) -> Result<Value, Refusal> {
-        let part = media::part(content, place)?.filter(|part| part.get("inlineData").is_some());
-        part.filter(|_| self.is_newer).map(|part| self.resolved(part, content)).ok_or_else(|| {
+        let is_seen = self.is_newer && !matches!(content, Content::Audio { .. });
+        let part = media::part(content, place)?.filter(|part| is_seen && part.get("inlineData").is_some());
+        part.map(|part| self.resolved(part, content)).ok_or_else(|| {
             let message = "can be text or, from Gemini 3 on, an image or a file that is sent along";
             Refusal::unsupported(place.to_string(), message)
         })
