@@ -41,6 +41,7 @@ struct Detail {
 }
 
 /// What an answer means whose status is not 200.
+#[must_use]
 pub fn error(status: u16, body: &[u8]) -> ProviderError {
     let inner = read(body).unwrap_or_default();
     let kind = inner.kind(status);
@@ -48,6 +49,7 @@ pub fn error(status: u16, body: &[u8]) -> ProviderError {
 }
 
 /// How long the provider asks to wait, in milliseconds: `RetryInfo` in the details, since this API sends no `retry-after`.
+#[must_use]
 pub fn retry_delay_ms(body: &[u8]) -> Option<u64> {
     let details = read(body)?.details?;
     let delay = details.into_iter().find_map(|detail| detail.retry_delay)?;
