@@ -13,13 +13,16 @@
 //! Invariant: nothing that a caller asks for is dropped in silence. What a provider cannot do is refused by the
 //! field's name; what is not understood and changes nothing is kept.
 
+pub mod anthropic;
 pub mod call;
+pub mod chat;
 pub mod event;
 pub mod fact;
 pub mod gemini;
 pub mod item;
 pub mod lifecycle;
 mod members;
+pub mod protocol;
 pub mod replay;
 pub mod request;
 pub mod response;

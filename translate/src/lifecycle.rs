@@ -316,10 +316,4 @@ fn value_len(value: &Value) -> usize {
 }
 
 #[cfg(test)]
-pub(crate) mod any_fact;
-#[cfg(test)]
-pub(crate) mod client;
-#[cfg(test)]
-pub(crate) mod specification;
-#[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -107,6 +107,4 @@ pub enum Format {
 }
 
 #[cfg(test)]
-pub(crate) mod any_request;
-#[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,11 +1,16 @@
 //! What facts become: the events one by one for the usual answers, and their grammar for any.
 
-use super::{any_fact::facts, client, specification, *};
+pub(crate) mod any_fact;
+pub(crate) mod client;
+pub(crate) mod specification;
+
+use super::*;
 use crate::{
     fact::{ErrorKind, ProviderError},
     replay,
-    request::{Request, any_request},
+    request::{Request, tests::any_request},
 };
+use any_fact::facts;
 use proptest::prelude::*;
 
 const NOW_S: u64 = 1_800_000_009;

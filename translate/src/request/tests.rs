@@ -1,5 +1,7 @@
 //! What is read of a request, what is refused and where, and that nothing is lost on the way.
 
+pub(crate) mod any_request;
+
 use super::*;
 use crate::{
     call::{Refusal, RefusalKind},

@@ -11,7 +11,7 @@ use std::{
 };
 
 static SCHEMAS: LazyLock<Value> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../schema/open_responses_events.json"))
+    serde_json::from_str(include_str!("../../../schema/open_responses_events.json"))
         .expect("the schemas are JSON")
 });
 static VALIDATORS: LazyLock<Mutex<BTreeMap<&'static str, jsonschema::Validator>>> =

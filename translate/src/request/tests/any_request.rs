@@ -1,7 +1,7 @@
 //! Any request that a caller can make, for property tests.
 
-use super::{Format, Request, Tool, ToolChoice};
 use crate::item::{Content, FunctionCall, FunctionCallOutput, Item, Message, Reasoning, Role, Source};
+use crate::request::{Format, Request, Tool, ToolChoice};
 use proptest::prelude::*;
 use serde_json::{Map, json};
 
