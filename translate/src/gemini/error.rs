@@ -10,7 +10,7 @@ use crate::fact::{ErrorKind, ProviderError};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Most characters of a message that are told: the longest that the API is known to say, about a quota, has some 700.
+/// Most characters of a message that are told, as of chat completions: enough for a sentence or ten.
 pub(super) const MESSAGE_MAX_CHARS: usize = 1_000;
 
 /// The list comes first: a struct, too, can be read from a list, member by member.
