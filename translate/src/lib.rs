@@ -28,3 +28,6 @@ pub mod replay;
 pub mod request;
 pub mod response;
 pub mod sse;
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,8 @@ pub struct Lifecycle {
     begun: bool,
     open: Option<Open>,
     calls: BTreeMap<u64, Call>,
+    /// The item that ended last, not closed yet: if the answer ends with it, how decides whether the item is whole.
+    ended: Option<Ended>,
     /// The items that have ended, by their place; none: still open.
     items: Vec<Option<Value>>,
     size: usize,
@@ -54,6 +56,13 @@ enum Open {
     Reasoning(Reasoning),
 }
 
+/// Which item has ended.
+#[derive(Debug, Clone, Copy)]
+enum Ended {
+    Open,
+    Call(u64),
+}
+
 impl Lifecycle {
     /// A response that has not begun. `provider` names whose thoughts its reasoning items hold; see [`crate::replay`].
     #[must_use]
@@ -66,6 +75,7 @@ impl Lifecycle {
             begun: false,
             open: None,
             calls: BTreeMap::new(),
+            ended: None,
             items: Vec::new(),
             size: 0,
             usage: None,
@@ -168,6 +178,15 @@ impl Lifecycle {
                 self.close_all(status);
                 self.finish = Some(finish);
             }
+            content => {
+                self.close_ended();
+                self.content(content);
+            }
+        }
+    }
+
+    fn content(&mut self, fact: Fact) {
+        match fact {
             Fact::Text { text, logprobs } => self.text(&text, logprobs),
             Fact::Annotation(annotation) => {
                 self.in_message(|message, out| message.annotation(annotation, out))
@@ -187,15 +206,16 @@ impl Lifecycle {
                 }
             }
             Fact::ReasoningSealed(part) => self.in_reasoning(|reasoning, _| reasoning.seal(part)),
-            Fact::ItemEnd => self.close_open("completed"),
+            Fact::ItemEnd => self.ended = Some(Ended::Open),
             Fact::Call { slot, call_id, name } => self.call(slot, call_id, name),
             Fact::Arguments { slot, delta } => {
                 if let Some(call) = self.calls.get_mut(&slot).filter(|_| !delta.is_empty()) {
                     call.arguments(&delta, &mut self.out);
                 }
             }
-            Fact::CallEnd { slot } => self.close_call(slot, "completed"),
+            Fact::CallEnd { slot } => self.ended = Some(Ended::Call(slot)),
             Fact::Refusal(_) | Fact::ReasoningSummary(_) | Fact::ReasoningText(_) => {}
+            Fact::Usage(_) | Fact::Failed(_) | Fact::Finished(_) => {}
         }
     }
 
@@ -244,6 +264,14 @@ impl Lifecycle {
         place
     }
 
+    fn close_ended(&mut self) {
+        match self.ended.take() {
+            Some(Ended::Open) => self.close_open("completed"),
+            Some(Ended::Call(slot)) => self.close_call(slot, "completed"),
+            None => {}
+        }
+    }
+
     fn close_open(&mut self, status: &'static str) {
         let closed = match self.open.take() {
             Some(Open::Message(message)) => message.close(status, &mut self.out),
@@ -262,6 +290,7 @@ impl Lifecycle {
 
     /// Ends what is open, in the order of its places as far as calls go.
     fn close_all(&mut self, status: &'static str) {
+        self.ended = None;
         self.close_open(status);
         let mut calls: Vec<Call> = std::mem::take(&mut self.calls).into_values().collect();
         calls.sort_by_key(Call::index);
@@ -279,6 +308,7 @@ impl Lifecycle {
 
     /// SDKs differ in where they look for an error, so it is in both places.
     fn fail(&mut self, failure: Failure) {
+        self.close_ended();
         self.close_all("incomplete");
         let Failure { kind, code, message } = &failure;
         let error = json!({"type": kind, "code": code, "message": message, "param": null});

@@ -4,28 +4,25 @@
 
 use serde_json::{Value, json};
 
-/// The log probabilities of a choice's text.
+/// The log probabilities of a choice's text. What tells no token or no number says nothing, and is left out.
 pub fn logprobs(choice: &Value) -> Vec<Value> {
     let tokens = choice.pointer("/logprobs/content").and_then(Value::as_array);
-    tokens.into_iter().flatten().map(|token| token_logprob(token, true)).collect()
+    tokens.into_iter().flatten().filter_map(|token| token_logprob(token, true)).collect()
 }
 
-fn token_logprob(token: &Value, is_chosen: bool) -> Value {
-    let text = token.get("token").and_then(Value::as_str).unwrap_or_default();
-    let bytes = token
-        .get("bytes")
-        .filter(|bytes| bytes.is_array())
-        .cloned()
-        .unwrap_or_else(|| text.as_bytes().into());
-    let logprob = token.get("logprob").cloned().unwrap_or_default();
+fn token_logprob(token: &Value, is_chosen: bool) -> Option<Value> {
+    let text = token.get("token")?.as_str()?;
+    let logprob = token.get("logprob").filter(|logprob| logprob.is_number())?;
+    let is_bytes = |bytes: &&Value| bytes.as_array().is_some_and(|bytes| bytes.iter().all(Value::is_u64));
+    let bytes = token.get("bytes").filter(is_bytes).cloned().unwrap_or_else(|| text.as_bytes().into());
     let mut told = json!({"token": text, "bytes": bytes, "logprob": logprob});
     if let (true, Some(told)) = (is_chosen, told.as_object_mut()) {
         let others = token.get("top_logprobs").and_then(Value::as_array);
         let others: Vec<Value> =
-            others.into_iter().flatten().map(|other| token_logprob(other, false)).collect();
+            others.into_iter().flatten().filter_map(|other| token_logprob(other, false)).collect();
         told.insert("top_logprobs".into(), others.into());
     }
-    told
+    Some(told)
 }
 
 /// The annotations of a message or delta. Kinds that only one provider knows say nothing of the text; they are left out.

@@ -72,7 +72,8 @@ fn put_logprobs(request: &Request, config: &mut Map<String, Value>) {
     }
 }
 
-/// A schema always binds here, strict or not. Its description goes into it, unless it has one.
+/// A schema always binds here, strict or not, as far as the API knows its keywords: it passes over others
+/// (<https://ai.google.dev/gemini-api/docs/structured-output>). Its description goes into it, unless it has one.
 fn put_format(request: &Request, config: &mut Map<String, Value>) -> Result<(), Refusal> {
     if request.verbosity.as_deref().is_some_and(|verbosity| verbosity != "medium") {
         return Err(Refusal::unsupported(

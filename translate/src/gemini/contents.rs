@@ -17,7 +17,7 @@ use crate::item::{Content, FunctionCall, FunctionCallOutput, Item, Message, Reas
 use crate::replay;
 use crate::request::Request;
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Signs a call that the model did not make, <https://ai.google.dev/gemini-api/docs/thought-signatures>, first question.
 const UNVALIDATED: &str = "skip_thought_signature_validator";
@@ -82,9 +82,9 @@ struct Turns<'a> {
     /// Whether the model is of the third generation or later.
     is_newer: bool,
     /// Functions' names by the ids of their calls.
-    names: HashMap<&'a str, &'a str>,
+    names: BTreeMap<&'a str, &'a str>,
     /// Signatures of the model's present turn by the ids of their calls.
-    signatures: HashMap<String, String>,
+    signatures: BTreeMap<String, String>,
     /// Signature of the model's next call.
     next_signature: Option<String>,
 }
@@ -164,10 +164,11 @@ impl<'a> Turns<'a> {
         Ok(())
     }
 
-    /// Media in an output are bytes, from the third generation on.
+    /// Images and files in an output are bytes, from the third generation on, and stand after its texts.
     fn output_media(&self, content: &Content, place: Place) -> Result<Value, Refusal> {
-        let part = media::part(content, place)?.filter(|part| part.get("inlineData").is_some());
-        part.filter(|_| self.is_newer).map(|part| self.resolved(part, content)).ok_or_else(|| {
+        let is_seen = self.is_newer && !matches!(content, Content::Audio { .. });
+        let part = media::part(content, place)?.filter(|part| is_seen && part.get("inlineData").is_some());
+        part.map(|part| self.resolved(part, content)).ok_or_else(|| {
             let message = "can be text or, from Gemini 3 on, an image or a file that is sent along";
             Refusal::unsupported(place.to_string(), message)
         })

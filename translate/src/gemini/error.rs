@@ -10,6 +10,9 @@ use crate::fact::{ErrorKind, ProviderError};
 use serde::Deserialize;
 use serde_json::Value;
 
+/// Most characters of a message that are told, as of chat completions: enough for a sentence or ten.
+pub(super) const MESSAGE_MAX_CHARS: usize = 1_000;
+
 /// The list comes first: a struct, too, can be read from a list, member by member.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
@@ -41,13 +44,16 @@ struct Detail {
 }
 
 /// What an answer means whose status is not 200.
+#[must_use]
 pub fn error(status: u16, body: &[u8]) -> ProviderError {
     let inner = read(body).unwrap_or_default();
     let kind = inner.kind(status);
-    ProviderError { kind, code: inner.code(), message: inner.message.unwrap_or_default() }
+    let message = inner.message.as_deref().unwrap_or_default().chars().take(MESSAGE_MAX_CHARS).collect();
+    ProviderError { kind, code: inner.code(), message }
 }
 
 /// How long the provider asks to wait, in milliseconds: `RetryInfo` in the details, since this API sends no `retry-after`.
+#[must_use]
 pub fn retry_delay_ms(body: &[u8]) -> Option<u64> {
     let details = read(body)?.details?;
     let delay = details.into_iter().find_map(|detail| detail.retry_delay)?;

@@ -6,6 +6,7 @@
 //!
 //! Invariant: an answer counts as done only if its reason is `STOP`.
 
+use super::error::MESSAGE_MAX_CHARS;
 use crate::fact::{ErrorKind, Fact, Finish, ProviderError};
 
 /// The end that a `finishReason` means.
@@ -31,5 +32,6 @@ pub(super) fn of(reason: &str, message: Option<&str>) -> Fact {
         _ => ErrorKind::Model,
     };
     let message = message.map_or_else(|| format!("The model stopped with {reason}."), str::to_owned);
+    let message = message.chars().take(MESSAGE_MAX_CHARS).collect();
     Fact::Failed(ProviderError { kind, code: Some(reason.to_owned()), message })
 }

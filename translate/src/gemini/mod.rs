@@ -15,7 +15,7 @@
 //!
 //! What differs from the Responses protocol, and what is done about it:
 //!
-//! - **Thought signatures** stand on the very part that they belong to, and must come back on it. [`mark`] says how they
+//! - **Thought signatures** stand on the very part that they belong to, and must come back on it. `mark` says how they
 //!   travel through reasoning items.
 //! - **Arguments** are objects here and text there: what the model wrote becomes compact text with its keys in their order.
 //!   What the caller gives back is the same object, with its keys in any order.

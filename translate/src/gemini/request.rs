@@ -8,6 +8,10 @@ use crate::request::Request;
 use serde_json::{Map, json};
 
 /// What the API is asked. The path follows a base such as `https://generativelanguage.googleapis.com/v1beta`.
+///
+/// # Errors
+///
+/// With the path of the member that this provider cannot serve, or that fits no conversation.
 pub fn call(request: &Request) -> Result<Call, Refusal> {
     let model = model_path(&request.model)?;
     let conversation = contents::of(request)?;

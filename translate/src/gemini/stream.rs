@@ -17,12 +17,20 @@ pub struct Reader {
 
 impl Reader {
     /// What an event says. Its data is a chunk, or an error in the middle of a stream.
+    ///
+    /// # Errors
+    ///
+    /// It is no JSON of the documented form, holds what no fact can say, or goes on after the answer's end.
     pub fn event(&mut self, event: &sse::Event) -> Result<Vec<Fact>, Malformed> {
         told(&mut self.teller, &event.data)
     }
 }
 
 /// What an answer of `generateContent` says.
+///
+/// # Errors
+///
+/// As [`Reader::event`], or it does not say how it ended.
 pub fn whole(body: &[u8]) -> Result<Vec<Fact>, Malformed> {
     let text = std::str::from_utf8(body).map_err(|error| Malformed(error.to_string()))?;
     let mut teller = Teller::default();

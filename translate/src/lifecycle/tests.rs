@@ -93,8 +93,9 @@ fn parallel_calls_may_be_interleaved() {
         call(1, None, "time"),
         arguments(0, "{\"at\""),
         arguments(1, "{}"),
-        arguments(0, ":\"sea\"}"),
+        arguments(0, ":\"sea\""),
         Fact::CallEnd { slot: 1 },
+        arguments(0, "}"),
         Fact::Finished(Finish::Done),
     ];
     let (events, _) = play(facts);
@@ -104,9 +105,10 @@ fn parallel_calls_may_be_interleaved() {
         "output_item.added 2 \"function_call in_progress\"",
         "function_call_arguments.delta 1 \"{\\\"at\\\"\"",
         "function_call_arguments.delta 2 \"{}\"",
-        "function_call_arguments.delta 1 \":\\\"sea\\\"}\"",
+        "function_call_arguments.delta 1 \":\\\"sea\\\"\"",
         "function_call_arguments.done 2 \"{}\"",
         "output_item.done 2 \"function_call completed\"",
+        "function_call_arguments.delta 1 \"}\"",
         "function_call_arguments.done 1 \"{\\\"at\\\":\\\"sea\\\"}\"",
         "output_item.done 1 \"function_call completed\"",
         "completed  null",
@@ -197,6 +199,17 @@ fn how_the_model_ended_is_how_the_response_ends() {
         assert_eq!(response["output"][0]["status"], item, "{facts:?}");
         assert_eq!(response["output"][0]["content"][0]["text"], "a", "{facts:?}");
     }
+}
+
+#[test]
+fn the_item_that_a_limit_cut_off_is_incomplete_though_its_provider_ended_it() {
+    let cut = [text("a"), Fact::ItemEnd, call(0, None, "f"), arguments(0, "{\"b"), Fact::CallEnd { slot: 0 }];
+    let statuses = |last: Fact| {
+        let output = client::read(&play(cut.iter().cloned().chain([last]).collect()).0)["output"].clone();
+        [output[0]["status"].clone(), output[1]["status"].clone()]
+    };
+    assert_eq!(statuses(Fact::Finished(Finish::Length)), ["completed", "incomplete"]);
+    assert_eq!(statuses(Fact::Finished(Finish::Done)), ["completed", "completed"]);
 }
 
 #[test]

@@ -134,11 +134,12 @@ fn content(part: &Content, role: Role) -> Value {
         Content::Text(text) => json!({"type": "input_text", "text": text}),
         Content::Refusal(refusal) => json!({"type": "refusal", "refusal": refusal}),
         Content::Image { source, detail } => {
-            let detail = detail.as_deref().unwrap_or("auto");
-            match source {
-                Source::FileId(id) => json!({"type": "input_image", "file_id": id, "detail": detail}),
-                _ => json!({"type": "input_image", "image_url": url(source), "detail": detail}),
-            }
+            let source = match source {
+                Source::FileId(id) => ("file_id", json!(id)),
+                _ => ("image_url", json!(url(source))),
+            };
+            let detail = detail.as_ref().map(|detail| ("detail", json!(detail)));
+            of_type("input_image", [source].into_iter().chain(detail))
         }
         Content::File { source, name } => {
             let (member, value) = match source {
@@ -146,15 +147,18 @@ fn content(part: &Content, role: Role) -> Value {
                 Source::Url(url) => ("file_url", url.clone()),
                 Source::Inline { .. } => ("file_data", url(source)),
             };
-            let mut file =
-                Map::from_iter([("type".to_owned(), json!("input_file")), (member.to_owned(), json!(value))]);
-            file.extend(name.as_ref().map(|name| ("filename".to_owned(), json!(name))));
-            Value::Object(file)
+            let name = name.as_ref().map(|name| ("filename", json!(name)));
+            of_type("input_file", [(member, json!(value))].into_iter().chain(name))
         }
         Content::Audio { base64, format } => {
             json!({"type": "input_audio", "input_audio": {"data": base64, "format": format}})
         }
     }
+}
+
+fn of_type<'a>(kind: &str, members: impl Iterator<Item = (&'a str, Value)>) -> Value {
+    let members = members.chain([("type", json!(kind))]);
+    Value::Object(members.map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 /// An image's or file's bytes as a URL.

@@ -7,7 +7,7 @@ use super::{
     *,
 };
 use crate::{
-    lifecycle::Lifecycle,
+    lifecycle::{Lifecycle, tests::client},
     request::tests::any_request::requests,
     response::{Echo, Identity},
 };
@@ -196,15 +196,29 @@ fn expected(blocks: &[Block]) -> Vec<Value> {
     joined.iter().filter(says).map(|block| serde_json::from_str(&block.in_one_piece()).unwrap()).collect()
 }
 
-/// What a caller gets: the output of the response that the lifecycle makes of the facts.
-fn output(facts: Vec<Fact>) -> Value {
+/// What a caller gets: the response that its events make, each checked against the specification.
+fn response(facts: Vec<Fact>) -> Value {
     let identity = Identity { id: "resp_1".into(), created_at_s: 0, model: "poet".into() };
     let mut lifecycle = Lifecycle::new(identity, Echo::of(&hello()), PROVIDER);
+    let mut events = lifecycle.begin();
     for fact in facts {
-        lifecycle.fact(fact);
+        events.extend(lifecycle.fact(fact));
     }
-    lifecycle.end(0);
-    lifecycle.response()["output"].clone()
+    events.extend(lifecycle.end(0));
+    client::read(&events)
+}
+
+/// Reads the events from the bytes that the API sends, cut into pieces of this size.
+fn read_bytes(events: &[Value], piece: usize) -> Vec<Fact> {
+    let named = |data: &Value| sse::write(data["type"].as_str().unwrap(), &data.to_string());
+    let bytes: String = events.iter().map(named).collect();
+    let (mut parser, mut parsed) = (sse::Parser::default(), Vec::new());
+    for piece in bytes.as_bytes().chunks(piece) {
+        parser.feed(piece, &mut parsed).unwrap();
+    }
+    parsed.extend(parser.finish().unwrap());
+    let mut reader = Reader::default();
+    parsed.iter().flat_map(|event| reader.event(event).unwrap()).collect()
 }
 
 proptest! {
@@ -214,7 +228,9 @@ proptest! {
         piece in 1_usize..8,
     ) {
         let events = (0..).zip(&blocks).flat_map(|(index, block)| block.streamed(index, piece)).collect();
-        let streamed = read(&answer(events, "end_turn")).unwrap();
+        let events = answer(events, "end_turn");
+        let streamed = read(&events).unwrap();
+        prop_assert_eq!(&read_bytes(&events, piece), &streamed);
         let content: Vec<_> = blocks.iter().map(Block::in_one_piece).collect();
         let body = format!(r#"{{"content":[{}],"stop_reason":"end_turn"}}"#, content.join(","));
         prop_assert_eq!(joined(streamed), joined(whole(body.as_bytes()).unwrap()));
@@ -226,8 +242,9 @@ proptest! {
         piece in 1_usize..8,
     ) {
         let events = (0..).zip(&blocks).flat_map(|(index, block)| block.streamed(index, piece)).collect();
-        let Value::Array(output) = output(read(&answer(events, "end_turn")).unwrap()) else { panic!("no output") };
-        let input = [vec![json!({"role": "user", "content": "Hello"})], output].concat();
+        let response = response(read(&answer(events, "end_turn")).unwrap());
+        let output = response["output"].as_array().unwrap();
+        let input = [&[json!({"role": "user", "content": "Hello"})], output.as_slice()].concat();
         let request = json!({"model": MODEL, "input": input, "include": ["reasoning.encrypted_content"]});
         let sent = call(&Request::read(request.as_object().unwrap()).unwrap()).unwrap().body;
         let given_back = sent["messages"][1]["content"].as_array().cloned().unwrap_or_default();
@@ -265,7 +282,7 @@ proptest! {
             0 => user("a"),
             1 => assistant("b"),
             2 => function_call("call_1", "time", "{}"),
-            3 => super::output("call_1", vec![text("c")]),
+            3 => output("call_1", vec![text("c")]),
             4 => sealed("anthropic", &[json!({"type": "redacted_thinking", "data": "ZA=="})]),
             _ => said(Role::Developer, vec![text("d")]),
         };
@@ -284,5 +301,28 @@ proptest! {
             blocks += content.len();
         }
         prop_assert_eq!(blocks, kinds.iter().filter(|kind| **kind != 5).count());
+    }
+}
+
+#[test]
+fn every_end_is_a_response_as_the_specification_has_it() {
+    let text = [Block::Text("Hello".into()).streamed(0, 9)].concat();
+    let details = json!({"type": "refusal", "category": null, "explanation": "Not this."});
+    let refusal =
+        json!({"type": "message_delta", "delta": {"stop_reason": "refusal", "stop_details": details}});
+    let overloaded = json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
+    let begun = |end: Vec<Value>| [vec![message_start()], text.clone(), end].concat();
+    let cases = [
+        (answer(text.clone(), "end_turn"), "completed", json!(null)),
+        (answer(text.clone(), "max_tokens"), "incomplete", json!({"reason": "max_output_tokens"})),
+        (begun(vec![refusal]), "incomplete", json!({"reason": "content_filter"})),
+        (begun(vec![overloaded]), "failed", json!(null)),
+        (begun(vec![]), "failed", json!(null)),
+    ];
+    for (events, status, incomplete) in cases {
+        let response = response(read(&events).unwrap());
+        assert_eq!((&response["status"], &response["incomplete_details"]), (&json!(status), &incomplete));
+        assert_eq!(response["output"][0]["content"][0]["text"], "Hello", "{status}");
+        assert_eq!(response["usage"]["input_tokens"], 1_112, "{status}");
     }
 }

@@ -119,3 +119,9 @@ fn an_error_in_a_stream_ends_it() {
         assert_eq!(reader.event(&event(&body)), Ok(Vec::new()), "told once");
     }
 }
+
+#[test]
+fn a_message_is_bounded() {
+    let body = json!({"error": {"code": 500, "message": "é".repeat(2_000), "status": "INTERNAL"}});
+    assert_eq!(error(500, body.to_string().as_bytes()).message, "é".repeat(1_000));
+}

@@ -114,12 +114,14 @@ fn calls_and_outputs_must_fit_together() {
     let call = |arguments: &str| json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": arguments});
     let output = |output: Value| json!({"type": "function_call_output", "call_id": "c", "output": output});
     let image = |url: &str| json!([{"type": "input_image", "image_url": url, "detail": "auto"}]);
+    let audio = json!([{"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}]);
     let (inline, url) = (image("data:image/png;base64,AAAA"), image("https://example.org/a.png"));
     check(&[
         (json!({"input": [call("[]")]}), Invalid, "input[0].arguments"),
         (json!({"input": [call("{\"a\": ")]}), Invalid, "input[0].arguments"),
         (json!({"input": [output(json!("x")), call("{}")]}), Invalid, "input[0].call_id"),
         (json!({"input": [call("{}"), output(url)]}), Unsupported, "input[1].output[0]"),
+        (json!({"input": [call("{}"), output(audio)]}), Unsupported, "input[1].output[0]"),
         (json!({"model": SECOND, "input": [call("{}"), output(inline)]}), Unsupported, "input[1].output[0]"),
         (json!({"input": [{"role": "system", "content": "Be brief."}]}), Invalid, "input"),
     ]);

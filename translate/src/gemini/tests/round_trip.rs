@@ -138,6 +138,21 @@ proptest! {
     }
 
     #[test]
+    fn a_stream_may_be_cut_anywhere_between_bytes(parts in parts(), size in 1_usize..64, end in "\r\n\r\n|\n\n|\r\r") {
+        let chunks = [chunk(&json!(parts)), last(&json!([{"text": "é", "thoughtSignature": "c2ln"}]))];
+        let stream: String = chunks.iter().map(|chunk| format!("data: {chunk}{end}")).collect();
+        let mut parser = sse::Parser::default();
+        let mut events = Vec::new();
+        for bytes in stream.as_bytes().chunks(size) {
+            parser.feed(bytes, &mut events).unwrap();
+        }
+        events.extend(parser.finish().unwrap());
+        let mut reader = Reader::default();
+        let facts: Vec<Fact> = events.iter().flat_map(|event| reader.event(event).unwrap()).collect();
+        prop_assert_eq!(facts, told(&chunks));
+    }
+
+    #[test]
     fn a_text_may_be_cut_anywhere(text in any::<String>(), cut in any::<prop::sample::Index>()) {
         let at = cut.index(text.chars().count() + 1);
         let (start, end): (String, String) = (text.chars().take(at).collect(), text.chars().skip(at).collect());

@@ -21,8 +21,9 @@ fn source() -> impl Strategy<Value = Source> {
 fn parts(role: Role) -> impl Strategy<Value = Vec<Content>> {
     let other = match role {
         Role::User => prop_oneof![
-            (source(), prop::sample::select(vec!["low", "high", "auto"]))
-                .prop_map(|(source, detail)| { Content::Image { source, detail: Some(detail.into()) } }),
+            (source(), prop::option::of(prop::sample::select(vec!["low", "high", "auto"]))).prop_map(
+                |(source, detail)| { Content::Image { source, detail: detail.map(str::to_owned) } }
+            ),
             (source(), prop::option::of(name())).prop_map(|(source, name)| Content::File { source, name }),
             "[A-Za-z0-9]{0,9}".prop_map(|base64| Content::Audio { base64, format: "mp3".into() }),
         ]
