@@ -204,7 +204,7 @@ fn choices_of_tools_are_read() {
 }
 
 #[test]
-fn what_is_no_value_is_invalid_at_its_exact_path() {
+fn a_parameter_that_is_no_value_is_invalid_by_its_name() {
     let parameter = |name: &str, value| (with(name, value), name.to_owned());
     let at = |body, path: &str| (body, path.to_owned());
     let cases = [
@@ -235,6 +235,14 @@ fn what_is_no_value_is_invalid_at_its_exact_path() {
         parameter("tool_choice", json!(1)),
         parameter("text", json!("json")),
         parameter("reasoning", json!("high")),
+    ];
+    refused(cases, RefusalKind::Invalid);
+}
+
+#[test]
+fn what_is_no_value_within_a_parameter_is_invalid_at_its_exact_path() {
+    let at = |body, path: &str| (body, path.to_owned());
+    let cases = [
         at(with("metadata", json!({"a": 1})), "metadata.a"),
         at(with("include", json!(["message.output_text.logprobs", 1])), "include[1]"),
         at(with("include", json!(["everything"])), "include[0]"),
@@ -270,6 +278,14 @@ fn what_is_no_value_is_invalid_at_its_exact_path() {
             "tool_choice.tools[0].name",
         ),
         at(json!({"model": "m", "input": "hi", "tool_choice": "required"}), "tool_choice"),
+    ];
+    refused(cases, RefusalKind::Invalid);
+}
+
+#[test]
+fn what_is_no_item_is_invalid_at_its_exact_path() {
+    let at = |body, path: &str| (body, path.to_owned());
+    let cases = [
         at(item(json!("hi")), "input[0]"),
         at(item(json!({})), "input[0].type"),
         at(item(json!({"type": 1})), "input[0].type"),
