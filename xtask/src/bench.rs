@@ -1,13 +1,14 @@
 //! `cargo xtask bench`: measurements on this machine, as tables on the terminal and in target/bench.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use alphagate_bed::places;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 
-use crate::{isolation, run, steps};
+use crate::{gateways, isolation, run, steps};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -19,12 +20,45 @@ pub(crate) struct Arguments {
 enum What {
     /// How fast sandboxes start and jobs end, with each engine and with a plain process
     Runner,
+    /// What the edge costs a request and an event, beside a bare Worker and other gateways
+    Edge(Edge),
+}
+
+#[derive(Debug, Args)]
+struct Edge {
+    /// One short round, a minute in all
+    #[arg(long)]
+    quick: bool,
+    /// Memory after 100,000 requests and 1,000 aborted streams; minutes more
+    #[arg(long)]
+    memory: bool,
+    /// Only these: floor, pump, strict (or edge), installed, leased, litellm, portkey
+    #[arg(long, value_delimiter = ',', value_name = "SUBJECTS")]
+    only: Vec<String>,
+}
+
+impl Edge {
+    fn has(&self, subject: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == subject)
+    }
+
+    /// As the benchmark itself reads them.
+    fn arguments(&self) -> Vec<String> {
+        let flags = [(self.quick, "--quick"), (self.memory, "--memory")];
+        let mut all: Vec<String> =
+            flags.into_iter().filter(|(on, _)| *on).map(|(_, flag)| flag.to_owned()).collect();
+        if !self.only.is_empty() {
+            all.push(format!("--only={}", self.only.join(",")));
+        }
+        all
+    }
 }
 
 /// The command `bench`.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    match arguments.what {
+    match &arguments.what {
         What::Runner => runner(),
+        What::Edge(arguments) => edge(arguments),
     }
 }
 
@@ -33,8 +67,7 @@ fn runner() -> Result<ExitCode> {
     let Some(isolation) = isolation::prepare() else {
         bail!("there is nothing to measure without sandboxes")
     };
-    let folder = places::target()?.join("bench");
-    fs::create_dir_all(&folder)?;
+    let folder = folder()?;
     let report = folder.join("runner.md");
     let mut cargo = run::cargo()?;
     cargo.args(["bench", "--package", "alphagate-runner", "--bench", "engines"]).args(run::quiet());
@@ -43,4 +76,37 @@ fn runner() -> Result<ExitCode> {
     steps::step("measuring", || run::visibly(&mut cargo))?;
     println!("            {}", report.display());
     Ok(ExitCode::SUCCESS)
+}
+
+fn edge(arguments: &Edge) -> Result<ExitCode> {
+    println!("Preparing");
+    steps::prepare()?;
+    let folder = folder()?;
+    let mut cargo = run::cargo()?;
+    // Only the release build of control takes so little of the processors that it disturbs nobody.
+    steps::step("control", || {
+        let mut cargo = run::cargo()?;
+        run::visibly(cargo.args(["build", "--release", "--package", "alphagate-control"]).args(run::quiet()))
+    })?;
+    cargo.env("AG_CONTROL_BIN", places::target()?.join("release/alphagate-control"));
+    if arguments.has("litellm") {
+        cargo.env("AG_LITELLM", steps::step("LiteLLM", || gateways::litellm(&folder))?);
+    }
+    if arguments.has("portkey") {
+        cargo.env("AG_PORTKEY", steps::step("Portkey", || gateways::portkey(&folder))?);
+    }
+    cargo.args(["bench", "--package", "alphagate-tests", "--bench", "edge"]).args(run::quiet());
+    cargo.arg("--").args(arguments.arguments());
+    cargo.env("AG_BENCH_FOLDER", &folder);
+    steps::step("measuring", || run::visibly(&mut cargo))?;
+    println!("            {}", folder.join("edge.md").display());
+    println!("            {}", folder.join("edge.svg").display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where reports are written.
+fn folder() -> Result<PathBuf> {
+    let folder = places::target()?.join("bench");
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
 }

@@ -7,6 +7,7 @@ mod bench;
 mod debian;
 mod doctor;
 mod fetch;
+mod gateways;
 mod images;
 mod isolation;
 mod npm;

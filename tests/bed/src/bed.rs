@@ -193,6 +193,11 @@ impl Bed {
         Ok(())
     }
 
+    /// The process id of what runs workerd: the leader of the edge's process group.
+    pub async fn edge_pid(&self) -> Result<i32> {
+        self.edge.lock().await.as_ref().map(Edge::pid).context("the edge does not run")
+    }
+
     /// Kills workerd and what runs it (SIGKILL). Its data stays.
     pub async fn kill_edge(&self) {
         if let Some(edge) = self.edge.lock().await.take() {

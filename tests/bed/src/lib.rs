@@ -4,6 +4,7 @@
 //! Invariant: nothing of a bed outlives the process that started it, and beds do not see each other.
 
 mod at_exit;
+mod bare;
 mod bed;
 mod control;
 mod demo;
@@ -12,6 +13,7 @@ mod faults;
 mod http;
 mod limits;
 mod options;
+mod peer;
 pub mod places;
 mod ports;
 mod postgres;
@@ -26,11 +28,13 @@ mod spawner;
 mod stale;
 mod store;
 
+pub use bare::BareWorker;
 pub use bed::Bed;
 pub use demo::Demo;
 pub use faults::EdgeCounts;
 pub use http::client as http_client;
 pub use options::{KvMode, Options, Ports, Progress};
+pub use peer::{Peer, PeerLaunch};
 pub use places::Scratch;
 pub use postgres::{Database, Postgres, Server};
 pub use provider::Provider;

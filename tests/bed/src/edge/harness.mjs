@@ -20,7 +20,8 @@ let ending = false;
 const answer = (value) => process.stdout.write(`${JSON.stringify({ bed: value })}\n`);
 
 /** The Worker's modules, its entry first: Miniflare 5 wants every module by name. */
-function modules({ worker_dir: root, knobs }) {
+function modules({ worker_dir: root, knobs, script }) {
+  if (script) return [{ type: "ESModule", path: script, contents: readFileSync(script, "utf8") }];
   const real = path.join(root, "index.js");
   const wasm = path.join(root, "index_bg.wasm");
   const list = [
@@ -44,13 +45,13 @@ function options(config) {
     workers: [
       {
         name: WORKER_NAME,
-        modulesRoot: config.worker_dir,
+        modulesRoot: config.script ? path.dirname(config.script) : config.worker_dir,
         modules: modules(config),
         compatibilityDate: config.compatibility_date,
         compatibilityFlags: config.compatibility_flags,
         bindings: config.bindings,
         kvNamespaces: { CONFIG: "CONFIG" },
-        durableObjects: { ORG: { className: "OrgObject", useSQLite: true } },
+        durableObjects: config.script ? {} : { ORG: { className: "OrgObject", useSQLite: true } },
         // Clients reach the Worker itself, not Miniflare's own entry Worker: one hop less, and a client
         // that hangs up is seen by the Worker as it would be in production.
         unsafeDirectSockets: [{ host: "127.0.0.1", port: config.port }],

@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) persist_dir: PathBuf,
     pub(crate) bindings: BTreeMap<String, Value>,
     knobs: Option<PathBuf>,
+    /// Another Worker than ours, of one script.
+    script: Option<PathBuf>,
     worker_dir: PathBuf,
     compatibility_date: String,
     compatibility_flags: Vec<String>,
@@ -63,10 +65,17 @@ impl Settings {
             persist_dir,
             bindings: BTreeMap::new(),
             knobs: with_knobs.then(|| root.join("tests/bed/src/edge/knobs.mjs")),
+            script: None,
             worker_dir,
             compatibility_date: wrangler.compatibility_date,
             compatibility_flags: wrangler.compatibility_flags,
         })
+    }
+
+    /// The Worker of one script, with the same options in the same harness.
+    pub(crate) fn of_script(port: u16, persist_dir: PathBuf, script: &Path) -> Result<Self> {
+        let settings = Self::new(port, persist_dir, false)?;
+        Ok(Self { script: Some(script.to_owned()), ..settings })
     }
 
     /// Sets a variable or a secret of the Worker.
@@ -147,6 +156,11 @@ impl Edge {
             Ok(None) => Err(self.process.error(&format!("ended ({})", self.process.wait().await))),
             Err(_) => Err(self.process.error(&format!("no answer within {deadline:?}"))),
         }
+    }
+
+    /// The process id of node, whose child workerd is.
+    pub(crate) fn pid(&self) -> i32 {
+        self.process.pid()
     }
 
     pub(crate) async fn stop(self) {
