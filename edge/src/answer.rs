@@ -1,6 +1,8 @@
 //! Answers with the headers that the SDKs look for.
 //!
-//! Invariant: every answer carries `x-request-id`; every error says by `x-should-retry` whether to call again.
+//! Invariant: every answer carries `x-request-id`; every error says by `x-should-retry` whether to call again; once a
+//! provider was called, `x-ag-target` and `x-ag-attempts` say which target serves, and why no other does. A stream whose
+//! status went out before that was known says what was known then.
 
 use crate::visit::Visit;
 use alphagate_contract::{problem::Problem, quota::book::Room};
@@ -74,6 +76,12 @@ pub fn finish(visit: &Visit, origin: Option<&str>, mut response: Response) -> Re
     let headers = response.headers_mut();
     headers.set("x-request-id", &visit.id.to_string())?;
     headers.set("openai-processing-ms", &visit.elapsed_ms().to_string())?;
+    if let Some(asked) = &*visit.asked.borrow() {
+        headers.set("x-ag-attempts", &asked.attempts)?;
+        if let Some(target) = asked.serving {
+            headers.set("x-ag-target", &target.to_string())?;
+        }
+    }
     add_cors(visit, origin, headers)?;
     Ok(response)
 }

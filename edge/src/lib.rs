@@ -10,10 +10,17 @@
 mod admit;
 mod answer;
 mod api;
+mod attempt;
+mod attempts;
+mod breaker;
+mod canary;
 mod clock;
 mod config;
 mod control;
 mod disguise;
+mod draw;
+mod fault;
+mod health;
 mod identity;
 mod internal;
 mod json_splice;
@@ -31,12 +38,17 @@ mod reach;
 mod request;
 mod resolve;
 mod responses;
+mod retry;
 mod routes;
 mod settings;
+mod settlement;
+mod source;
 mod sse;
 mod stream;
+mod targets;
 mod visit;
 mod wait;
+mod whole;
 
 use worker::{Context, Env, Request, Response, Result, event};
 

@@ -5,6 +5,7 @@
 
 use crate::{
     disguise::{Disguise, Usage},
+    fault,
     json_splice::{Members, join},
     sse,
 };
@@ -20,11 +21,13 @@ pub struct Shown {
     pub terminal: bool,
     /// Whether the event could be read to its end.
     pub whole: bool,
+    /// The type that its data say.
+    pub kind: Option<String>,
 }
 
 impl Shown {
     const fn as_it_came(whole: bool) -> Self {
-        Self { text: None, terminal: false, whole }
+        Self { text: None, terminal: false, whole, kind: None }
     }
 }
 
@@ -37,6 +40,7 @@ pub struct Lifecycle {
     response: Option<Value>,
     sequence: Option<u64>,
     errored: bool,
+    callers_fault: bool,
     ended: Option<(Outcome, Option<Usage>)>,
 }
 
@@ -44,7 +48,16 @@ impl Lifecycle {
     /// A stream that begins at `created_s` (Unix seconds); `fallback_id` names the response if the provider never does.
     #[must_use]
     pub const fn new(disguise: Disguise, fallback_id: String, created_s: u64) -> Self {
-        Self { disguise, fallback_id, created_s, response: None, sequence: None, errored: false, ended: None }
+        Self {
+            disguise,
+            fallback_id,
+            created_s,
+            response: None,
+            sequence: None,
+            errored: false,
+            callers_fault: false,
+            ended: None,
+        }
     }
 
     /// How the provider ended the response, and what it used.
@@ -53,10 +66,10 @@ impl Lifecycle {
         self.ended
     }
 
-    /// Whether the provider has begun to answer.
+    /// Whether the provider says that it failed because of what it was asked.
     #[must_use]
-    pub const fn began(&self) -> bool {
-        self.response.is_some() || self.ended.is_some()
+    pub const fn is_callers_fault(&self) -> bool {
+        self.callers_fault
     }
 
     /// Looks at one event.
@@ -71,13 +84,14 @@ impl Lifecycle {
             self.sequence = self.sequence.max(Some(number));
         }
         let kind = members.get("type").and_then(|text| serde_json::from_str::<String>(text).ok());
-        match (kind.as_deref(), members.get("response")) {
+        let shown = match (kind.as_deref(), members.get("response")) {
             (Some("error"), _) => self.show_error(event, &members, &data),
             (Some(kind), Some(response)) if response.starts_with('{') => {
                 self.show_response(event, kind, &members, &data, response)
             }
             _ => Shown::as_it_came(true),
-        }
+        };
+        Shown { kind, ..shown }
     }
 
     fn show_response(
@@ -98,19 +112,28 @@ impl Lifecycle {
             "response.failed" => Some(Outcome::Failed),
             _ => None,
         };
+        if outcome == Some(Outcome::Failed) {
+            self.callers_fault |= fault::of_response(response.as_bytes());
+        }
         match outcome {
             Some(outcome) => self.ended = Some((outcome, Usage::read(response.as_bytes()))),
             None => self.response = serde_json::from_str(&shown).ok(),
         }
         let pieces = members.splice(&[("response", shown)]);
         let data = String::from_utf8_lossy(&join(data.as_bytes(), &pieces)).into_owned();
-        Shown { text: Some(sse::with_data(event, &data)), terminal: outcome.is_some(), whole: true }
+        Shown {
+            text: Some(sse::with_data(event, &data)),
+            terminal: outcome.is_some(),
+            whole: true,
+            kind: None,
+        }
     }
 
     /// SDKs differ in where they look for an error, so it is sent in both places.
     fn show_error(&mut self, event: &str, members: &Members<'_>, data: &str) -> Shown {
         let Ok(given) = serde_json::from_str::<Value>(data) else { return Shown::as_it_came(false) };
         self.errored = true;
+        self.callers_fault |= fault::of_error(&given);
         let inner = given.get("error").filter(|error| error.is_object()).unwrap_or(&given);
         let text = |field: &str| inner.get(field).and_then(Value::as_str);
         let message = self.disguise.message(text("message").unwrap_or("The provider failed."));
@@ -126,7 +149,7 @@ impl Lifecycle {
             ("error", error.to_string()),
         ];
         let data = String::from_utf8_lossy(&join(data.as_bytes(), &members.splice(&edits))).into_owned();
-        Shown { text: Some(sse::with_data(event, &data)), terminal: false, whole: true }
+        Shown { text: Some(sse::with_data(event, &data)), terminal: false, whole: true, kind: None }
     }
 
     /// The events that end a stream which the provider left without an end. `last_passed` are the last bytes that

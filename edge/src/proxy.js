@@ -62,8 +62,8 @@ export class Call {
       },
       () => 0,
     );
-    // Once the provider has answered, or failed to, the request's body is not needed any more.
-    this.answered.then(() => lease.release());
+    // Once the provider has answered, or failed to, the request's body is not needed any more, unless by another one.
+    this.answered.then(() => lease?.release());
   }
 
   /** The provider's status; 0 if it cannot be reached; -1 if it has not answered within `waitMs`. */

@@ -14,6 +14,7 @@ use alphagate_contract::{
 };
 use js_sys::{Array, Object, Reflect, Uint8Array};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use wasm_bindgen::prelude::*;
 use worker::web_sys;
 
@@ -25,6 +26,7 @@ const ERROR_DEADLINE_MS: u64 = 5_000;
 #[wasm_bindgen(module = "/src/body.js")]
 extern "C" {
     /// A share of the isolate's byte budget.
+    #[derive(Clone, Debug)]
     pub type Lease;
 
     /// A share that ends by itself after `life_ms`.
@@ -48,10 +50,17 @@ extern "C" {
 #[wasm_bindgen(module = "/src/proxy.js")]
 extern "C" {
     /// One call to a provider.
+    #[derive(Clone, Debug)]
     pub type Call;
 
     #[wasm_bindgen(constructor)]
-    fn new(url: &str, headers: &Object, parts: &Array, lease: &Lease, caller: &web_sys::AbortSignal) -> Call;
+    fn new(
+        url: &str,
+        headers: &Object,
+        parts: &Array,
+        lease: Option<&Lease>,
+        caller: &web_sys::AbortSignal,
+    ) -> Call;
 
     /// Whether the caller has left, which ends the call.
     #[wasm_bindgen(method, getter)]
@@ -157,26 +166,31 @@ pub struct Dial<'a> {
     pub request_id: &'a str,
     /// Whether an event stream is wanted.
     pub stream: bool,
-    /// The caller's request: when its sender leaves, the call ends.
-    pub caller: &'a worker::Request,
+    /// The target's own headers, for a gateway before the provider.
+    pub headers: &'a BTreeMap<String, String>,
+    /// Aborted when the caller leaves, which ends the call.
+    pub caller: &'a web_sys::AbortSignal,
+    /// Given back once the provider has the body, if nobody else will need it.
+    pub lease: Option<&'a Lease>,
 }
 
 /// Sends a request to a provider; its body is an edited original.
 #[must_use]
-pub fn dial(dial: &Dial<'_>, original: &Uint8Array, pieces: &[Piece], lease: &Lease) -> Call {
+pub fn dial(dial: &Dial<'_>, original: &Uint8Array, pieces: &[Piece]) -> Call {
     let bearer = dial.secret.map(|secret| format!("Bearer {}", secret.reveal()));
-    let mut headers = vec![
+    let mut headers: Vec<(&str, &str)> =
+        dial.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    headers.extend([
         ("content-type", "application/json"),
         ("accept", if dial.stream { "text/event-stream" } else { "application/json" }),
         ("accept-encoding", "identity"),
         ("user-agent", "alphagate"),
         ("x-request-id", dial.request_id),
-    ];
+    ]);
     if let Some(bearer) = &bearer {
         headers.push(("authorization", bearer));
     }
-    let left = dial.caller.inner().signal();
-    Call::new(dial.url, &object(&headers), &parts(original, pieces), lease, &left)
+    Call::new(dial.url, &object(&headers), &parts(original, pieces), dial.lease, dial.caller)
 }
 
 impl Call {
@@ -211,13 +225,20 @@ impl Call {
     }
 
     /// What a provider's refusal means for the caller.
-    pub async fn refusal(&self, status: u16, disguise: &Disguise, lease: &Lease) -> Problem {
+    pub async fn refusal(&self, status: u16, disguise: &Disguise, settings: &Settings) -> Problem {
+        let lease = Lease::new(settings.buffer_budget_bytes as f64, (2 * ERROR_DEADLINE_MS) as f64);
         let body =
-            self.bytes(lease, ERROR_MAX_BYTES as f64, ERROR_DEADLINE_MS as f64).await.unwrap_or_default();
+            self.bytes(&lease, ERROR_MAX_BYTES as f64, ERROR_DEADLINE_MS as f64).await.unwrap_or_default();
         let body = body.dyn_into::<Uint8Array>().map(|bytes| bytes.to_vec()).unwrap_or_default();
         lease.release();
-        let retry_after_ms = self.header("retry-after").and_then(|text| text.trim().parse::<u64>().ok());
-        refusal(status, &body, retry_after_ms.map(|seconds| seconds.saturating_mul(1000)), disguise)
+        refusal(status, &body, self.retry_after_ms(), disguise)
+    }
+
+    /// The answer's `retry-after`, milliseconds, where it is a number of seconds.
+    #[must_use]
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        let seconds = self.header("retry-after").and_then(|text| text.trim().parse::<u64>().ok())?;
+        Some(seconds.saturating_mul(1_000))
     }
 }
 

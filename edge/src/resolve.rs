@@ -1,9 +1,9 @@
-//! From a name to what serves it: name → live pointer → immutable version → target and credential.
+//! From a name to what serves it: name → live pointer (or its canary) → immutable version → targets and credentials.
 //!
 //! Invariant: the trail holds the revision of every record that was looked at, also where the way ended, so that the
 //! objects that own them can say whether one is out of date.
 
-use crate::{config, visit::Visit};
+use crate::{canary, config, visit::Visit};
 use alphagate_contract::{
     endpoint::{Target, VersionConfig},
     id::{CredentialId, EndpointId, InstallId, OrgId},
@@ -57,6 +57,16 @@ impl Trail {
         self.0.push((owner, (key, record.as_ref().map_or(0, |record| record.revision))));
         Ok(record)
     }
+
+    /// Targets often share a credential: it stands in the trail once.
+    async fn credential(&mut self, visit: &Visit, owner: OrgId, id: CredentialId) -> Result<Wanted, Problem> {
+        let key = RecordKey::Credential(id);
+        let record = match self.0.iter().any(|(_, (seen, _))| *seen == key) {
+            true => config::get(visit, &key).await?,
+            false => self.get(visit, owner, key).await?,
+        };
+        Ok(record.map_or(Wanted::Missing, Wanted::Record))
+    }
 }
 
 /// What serves a name.
@@ -72,10 +82,22 @@ pub struct Route {
     pub payer: Payer,
     /// The version's number.
     pub version: u32,
-    /// The org whose credential is used.
-    paying: OrgId,
+    /// The org whose credentials are used.
+    pub paying: OrgId,
     record: Rc<Record>,
-    credential: Option<Rc<Record>>,
+    /// By target.
+    credentials: Vec<Wanted>,
+}
+
+/// The credential of a target.
+#[derive(Debug, Clone)]
+enum Wanted {
+    /// It asks for none.
+    None,
+    /// This one.
+    Record(Rc<Record>),
+    /// One that is not there.
+    Missing,
 }
 
 impl Route {
@@ -90,26 +112,44 @@ impl Route {
         }
     }
 
-    /// The target that serves.
+    /// The targets, in the version's order.
     ///
     /// # Errors
     /// 502 when the version has none.
-    pub fn target(&self) -> Result<&Target, Problem> {
-        self.config()?.targets.first().ok_or_else(|| Code::EndpointMisconfigured.into())
+    pub fn targets(&self) -> Result<&[Target], Problem> {
+        let targets = self.config()?.targets.as_slice();
+        if targets.is_empty() { Err(Code::EndpointMisconfigured.into()) } else { Ok(targets) }
     }
 
-    /// The provider's secret, for this target only.
+    /// The target at this place.
     ///
     /// # Errors
-    /// 502 when the credential is not for this target's origin, or was not sealed to this edge.
-    pub fn secret(&self, visit: &Visit) -> Result<Option<Secret<String>>, Problem> {
-        let Some(record) = &self.credential else { return Ok(None) };
+    /// 502 when the version has none there.
+    pub fn target(&self, at: usize) -> Result<&Target, Problem> {
+        self.config()?.targets.get(at).ok_or_else(|| Code::EndpointMisconfigured.into())
+    }
+
+    /// The provider's secret, for the target at this place only.
+    ///
+    /// An installer who pays has one credential, which is for one origin: it goes to the targets there, and to none with
+    /// headers, because these may make a gateway pass it on to wherever the publisher says.
+    ///
+    /// # Errors
+    /// 502 when the credential is not there, is not for this target's origin, or was not sealed to this edge.
+    pub fn secret(&self, visit: &Visit, at: usize) -> Result<Option<Secret<String>>, Problem> {
+        let target = self.target(at)?;
+        let record = match self.credentials.get(at) {
+            Some(Wanted::None) => return Ok(None),
+            Some(Wanted::Record(record)) => record,
+            Some(Wanted::Missing) | None => return Err(Code::EndpointMisconfigured.into()),
+        };
         let (RecordKey::Credential(id), RecordValue::Credential(credential)) = (&record.key, &record.value)
         else {
             return Err(Code::EndpointMisconfigured.into());
         };
-        let origin = origin(&self.target()?.base_url);
-        if credential.org != self.paying || origin.as_ref() != Some(&credential.origin) {
+        let origin = origin(&target.base_url);
+        let may_leak = self.payer == Payer::Installer && !target.headers.is_empty();
+        if credential.org != self.paying || origin.as_ref() != Some(&credential.origin) || may_leak {
             return Err(Code::EndpointMisconfigured.into());
         }
         open(visit, *id, credential).map(Some)
@@ -155,8 +195,8 @@ pub async fn route(
     let live_record = trail.get(visit, name.publisher, live_key).await?.ok_or_else(not_found)?;
     let RecordValue::Live(live) = &live_record.value else { return Err(not_found()) };
     let pinned = name.install.as_ref().and_then(|install| install.pinned);
-    let version =
-        asked.version.or(pinned).or(live.version).filter(|_| !live.withdrawn).ok_or_else(not_found)?;
+    let version = asked.version.or(pinned).or_else(|| canary::version(live, key.id, name.endpoint));
+    let version = version.filter(|_| !live.withdrawn).ok_or_else(not_found)?;
     // A version never changes: nobody has to be asked whether it has.
     let record =
         config::get(visit, &RecordKey::Version(name.endpoint, version)).await?.ok_or_else(not_found)?;
@@ -170,17 +210,21 @@ pub async fn route(
         version,
         paying: if payer == Payer::Publisher { name.publisher } else { key.org },
         record,
-        credential: None,
+        credentials: Vec::new(),
     };
-    let own_credential = name.install.as_ref().and_then(|install| install.credential);
-    let wanted = route.target()?.credential.map(|published| match payer {
-        Payer::Publisher => Some(published),
-        Payer::Installer => own_credential,
-    });
-    if let Some(id) = wanted {
-        let id = id.ok_or(Code::EndpointMisconfigured)?;
-        let credential = trail.get(visit, route.paying, RecordKey::Credential(id)).await?;
-        route.credential = Some(credential.ok_or(Code::EndpointMisconfigured)?);
+    let own = name.install.as_ref().and_then(|install| install.credential);
+    let wanted: Vec<Option<CredentialId>> = route.targets()?.iter().map(|target| target.credential).collect();
+    for published in wanted {
+        let id = match payer {
+            Payer::Publisher => published,
+            Payer::Installer => own,
+        };
+        let credential = match (published, id) {
+            (None, _) => Wanted::None,
+            (Some(_), None) => Wanted::Missing,
+            (Some(_), Some(id)) => trail.credential(visit, route.paying, id).await?,
+        };
+        route.credentials.push(credential);
     }
     Ok(route)
 }

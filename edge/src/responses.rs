@@ -1,30 +1,32 @@
 //! `POST /v1/responses` and `POST /v1/embeddings`: walk 1, from the key to the settled answer.
 //!
-//! Invariant: the order is admit, configuration, policy, quota, provider; what an earlier step refuses costs
-//! nothing in a later one, and what was reserved is settled or given back exactly once.
+//! Invariant: the order is admit, configuration, policy, quota, targets; what an earlier step refuses costs
+//! nothing in a later one. What was reserved is the attempts' to settle or to give back ([`Attempts`]).
 
 use crate::{
     admit::{self, Purpose},
-    answer,
     api::Api,
-    disguise::{Disguise, Usage},
+    attempts::{Attempts, Commission},
+    breaker::Standing,
+    health::Patient,
     identity::{self, Identity},
     org_client::{self, Ask, Asked, Reservation},
-    org_wire::Settle,
-    proxy::{self, Call, Dial, Head, Lease},
+    proxy::{self, Lease},
     request::{self, Outgoing},
     resolve::{self, Route, Trail},
     settings::Settings,
-    stream::{self, Stream},
+    source, targets,
     visit::Visit,
+    whole,
 };
 use alphagate_contract::{
-    endpoint::Price,
+    endpoint::Region,
     key::ApiKey,
     problem::{Code, Problem},
-    usage::Outcome,
+    quota::Amounts,
 };
-use js_sys::Uint8Array;
+use js_sys::{Reflect, Uint8Array};
+use wasm_bindgen::JsValue;
 use worker::{Request, Response};
 
 /// How often configuration may change under a request before it gives up: once is a publish, twice a coincidence.
@@ -37,12 +39,27 @@ const ENDPOINT_HEADER: &str = "x-ag-endpoint";
 struct Asking {
     api: Api,
     endpoint: Option<String>,
+    /// Where the caller is.
+    region: Option<Region>,
+}
+
+/// What would serve a request.
+struct Plan {
+    route: Route,
+    /// The places of its targets, first to be asked first.
+    order: Vec<usize>,
+    /// Those of them that come last because their breaker is open.
+    left_for_last: Vec<usize>,
+    /// What goes to the first.
+    outgoing: Outgoing,
+    /// The name that the caller used.
+    model: String,
 }
 
 /// An admitted request.
 struct Admitted {
-    route: Route,
-    outgoing: Outgoing,
+    plan: Plan,
+    trail: Trail,
     reservation: Reservation,
 }
 
@@ -55,12 +72,19 @@ pub async fn create(visit: &Visit, request: &Request, api: Api) -> Result<Respon
     let key = admit::key(&visit.settings.key_ring, header("authorization").as_deref())?;
     identity::check(visit, &key, Purpose::Call).await?;
     let lease = new_lease(&visit.settings);
-    let asked = Asking { api, endpoint: header(ENDPOINT_HEADER) };
+    let asked = Asking { api, endpoint: header(ENDPOINT_HEADER), region: region(request) };
     let served = serve(visit, request, &key, &asked, &lease).await;
     if served.is_err() {
         lease.release();
     }
     served
+}
+
+/// The caller's continent, as Cloudflare knows it.
+fn region(request: &Request) -> Option<Region> {
+    let of = |value: &JsValue, name: &str| Reflect::get(value, &JsValue::from_str(name)).ok();
+    let place = of(request.inner().as_ref(), "cf").filter(JsValue::is_object)?;
+    Region::of_code(&of(&place, "continent")?.as_string()?)
 }
 
 fn new_lease(settings: &Settings) -> Lease {
@@ -76,34 +100,24 @@ async fn serve(
     lease: &Lease,
 ) -> Result<Response, Problem> {
     let body = proxy::read_body(&visit.settings, request, lease).await?;
-    let admitted = admit_request(visit, key, asking, &body).await?;
-    let target = admitted.route.target()?;
-    let price = target.price;
-    let secret = match admitted.route.secret(visit) {
-        Ok(secret) => secret,
-        Err(problem) => return Err(give_back(visit, admitted.reservation, problem)),
-    };
-    let Admitted { outgoing, reservation, .. } = &admitted;
-    if request.inner().signal().aborted() {
-        return Err(give_back(visit, admitted.reservation, left()));
-    }
-    let url = format!("{}{}", target.base_url.trim_end_matches('/'), asking.api.path());
-    let id = visit.id.to_string();
-    let dial = Dial {
-        url: &url,
-        secret: secret.as_ref(),
-        request_id: &id,
-        stream: outgoing.stream,
-        caller: request,
-    };
-    let call = proxy::dial(&dial, &body, &outgoing.pieces, lease);
-    drop(body);
-    let (reservation, disguise) = (reservation.clone(), outgoing.disguise.clone());
-    if outgoing.stream {
-        streamed(visit, call, reservation, disguise, price, lease).await
-    } else {
-        whole(visit, call, asking.api, reservation, &disguise, price, lease).await
-    }
+    let Admitted { plan, trail, reservation } = admit_request(visit, key, asking, &body).await?;
+    let stream = plan.outgoing.stream;
+    let mut attempts = Attempts::new(Commission {
+        visit: visit.clone(),
+        key: key.clone(),
+        api: asking.api,
+        shown_model: plan.model,
+        route: plan.route,
+        trail,
+        body,
+        lease: lease.clone(),
+        caller: request.inner().signal(),
+        order: plan.order,
+        outgoing: plan.outgoing,
+        reservation,
+    });
+    attempts.note_open(plan.left_for_last);
+    if stream { source::serve(attempts).await } else { whole::serve(attempts).await }
 }
 
 /// Resolves, checks and reserves; again if an object knows newer records.
@@ -116,7 +130,7 @@ async fn admit_request(
     for attempt in 0..OUTDATED_MAX {
         let identity = identity::check(visit, key, Purpose::Call).await?;
         let mut trail = Trail::of_key(key, identity.revision);
-        let (route, outgoing) = match plan(visit, key, &identity, asking, body, &mut trail).await {
+        let plan = match plan(visit, key, &identity, asking, body, &mut trail).await {
             Ok(planned) => planned,
             // What KV says may be a minute old: a refusal stands if the objects know of nothing newer.
             Err(refusal) if refusal.code.retryable() => return Err(refusal),
@@ -125,10 +139,10 @@ async fn admit_request(
                 false => return Err(refusal),
             },
         };
-        let asked =
-            Ask { route: &route, trail: &trail, estimate: outgoing.estimate, stream: outgoing.stream };
+        let Outgoing { estimate, stream, .. } = plan.outgoing;
+        let asked = Ask { route: &plan.route, trail: &trail, estimate, stream };
         match org_client::reserve(visit, key, &asked, attempt).await? {
-            Asked::Admitted(reservation) => return Ok(Admitted { route, outgoing, reservation }),
+            Asked::Admitted(reservation) => return Ok(Admitted { plan, trail, reservation }),
             Asked::Outdated => {}
         }
     }
@@ -143,126 +157,32 @@ async fn plan(
     asking: &Asking,
     body: &Uint8Array,
     trail: &mut Trail,
-) -> Result<(Route, Outgoing), Problem> {
+) -> Result<Plan, Problem> {
     let bytes = body.to_vec();
     let members = request::members(&bytes)?;
     let model = request::asked_model(&members, asking.endpoint.clone())?;
     let asked = admit::asked_name(&identity.record, &model);
     let route = resolve::route(visit, key, asked, trail).await?;
-    let outgoing = asking.api.compose(&members, route.config()?, route.target()?, &model)?;
-    Ok((route, outgoing))
+    let targets = route.targets()?;
+    let health = standings(&route, targets.len());
+    let order = targets::order(targets, &health, asking.region, visit.id.uuid().as_u128());
+    let first = order.first().copied().unwrap_or(0);
+    let mut outgoing = asking.api.compose(&members, route.config()?, route.target(first)?, &model)?;
+    // Whichever target serves it, what was reserved is enough for it.
+    let Amounts { input_tokens, output_tokens, .. } = outgoing.estimate;
+    let costs = targets.iter().filter_map(|target| target.price);
+    let dearest = costs.map(|price| price.cost_micros(input_tokens, output_tokens)).max();
+    outgoing.estimate.cost_micros = dearest.unwrap_or(0);
+    let is_open = |at: &usize| health.get(*at) == Some(&Standing::Open);
+    let left_for_last =
+        if is_open(&first) { Vec::new() } else { order.iter().copied().filter(is_open).collect() };
+    Ok(Plan { route, order, left_for_last, outgoing, model })
 }
 
-/// For the log: nobody reads the answer to a caller who has left.
-fn left() -> Problem {
-    Problem::new(Code::RequestMalformed).message("The caller left before the answer.")
-}
-
-fn give_back(visit: &Visit, reservation: Reservation, problem: Problem) -> Problem {
-    org_client::cancel(visit, reservation);
-    problem
-}
-
-async fn streamed(
-    visit: &Visit,
-    call: Call,
-    reservation: Reservation,
-    disguise: Disguise,
-    price: Option<Price>,
-    lease: &Lease,
-) -> Result<Response, Problem> {
-    let settings = &visit.settings;
-    let dialled_ms = visit.elapsed_ms();
-    let head = call.wait_head(settings.keep_alive_ms.min(settings.first_byte_timeout_ms)).await;
-    let refused = match head {
-        _ if call.gone() => return Err(abandoned(visit, reservation, price)),
-        Head::Status(200) if call.is_event_stream() => None,
-        // Nothing yet: the status is committed now, so that comments can keep the connection alive.
-        Head::Silent if settings.keep_alive_ms < settings.first_byte_timeout_ms => None,
-        Head::Silent => Some(Code::UpstreamTimeout.into()),
-        Head::Unreachable => Some(Code::UpstreamUnreachable.into()),
-        Head::Status(200) => Some(not_as_asked("an event stream")),
-        Head::Status(status) => Some(call.refusal(status, &disguise, lease).await),
-    };
-    if let Some(problem) = refused {
-        call.abort();
-        return Err(give_back(visit, reservation, problem));
+/// The health of the targets; a single one is asked whatever it is.
+fn standings(route: &Route, targets: usize) -> Vec<Standing> {
+    if targets < 2 {
+        return Vec::new();
     }
-    let limits = reservation.limits;
-    let body = Stream::new(visit.clone(), reservation, disguise, price, dialled_ms).start(call)?;
-    let internal = |_| Problem::new(Code::Internal);
-    let headers = answer::event_stream_headers().map_err(internal)?;
-    answer::add_limits(&headers, &limits).map_err(internal)?;
-    Ok(Response::builder().with_headers(headers).stream(body))
-}
-
-fn not_as_asked(what: &str) -> Problem {
-    Problem::new(Code::UpstreamError)
-        .message(format!("The provider behind this endpoint did not answer with {what}."))
-}
-
-async fn whole(
-    visit: &Visit,
-    call: Call,
-    api: Api,
-    reservation: Reservation,
-    disguise: &Disguise,
-    price: Option<Price>,
-    lease: &Lease,
-) -> Result<Response, Problem> {
-    let settings = &visit.settings;
-    let refused = match call.wait_head(settings.first_byte_timeout_ms).await {
-        _ if call.gone() => return Err(abandoned(visit, reservation, price)),
-        Head::Status(200) if !call.is_event_stream() => None,
-        Head::Silent => Some(Code::UpstreamTimeout.into()),
-        Head::Unreachable => Some(Code::UpstreamUnreachable.into()),
-        Head::Status(200) => Some(not_as_asked("JSON")),
-        Head::Status(status) => Some(call.refusal(status, disguise, lease).await),
-    };
-    if let Some(problem) = refused {
-        call.abort();
-        return Err(give_back(visit, reservation, problem));
-    }
-    let first_byte_ms = visit.elapsed_ms();
-    let left_ms = settings.request_total_max_ms.saturating_sub(first_byte_ms);
-    let answered = call.whole(lease, left_ms).await;
-    let shown = answered.and_then(|bytes| show(api, &bytes, disguise));
-    lease.release();
-    let (outcome, usage) = match &shown {
-        Ok((_, outcome, usage)) => (*outcome, *usage),
-        Err(_) if call.gone() => (Outcome::Aborted, None),
-        Err(_) => (Outcome::Failed, None),
-    };
-    let settle = stream::settlement(&reservation, outcome, usage, price, first_byte_ms);
-    let limits = reservation.limits;
-    settle_later(visit, reservation, settle);
-    let mut response = shown?.0;
-    answer::add_limits(response.headers_mut(), &limits).map_err(|_| Code::Internal)?;
-    Ok(response)
-}
-
-/// The caller left while the provider was at work: it is charged at the estimate.
-fn abandoned(visit: &Visit, reservation: Reservation, price: Option<Price>) -> Problem {
-    let settle = stream::settlement(&reservation, Outcome::Aborted, None, price, 0);
-    settle_later(visit, reservation, settle);
-    left()
-}
-
-fn settle_later(visit: &Visit, reservation: Reservation, settle: Settle) {
-    let (env, limit_ms) = (visit.env.clone(), visit.settings.object_timeout_ms);
-    visit.context.wait_until(async move {
-        org_client::settle(&env, limit_ms, &reservation, &settle).await;
-    });
-}
-
-fn show(
-    api: Api,
-    bytes: &Uint8Array,
-    disguise: &Disguise,
-) -> Result<(Response, Outcome, Option<Usage>), Problem> {
-    let text = bytes.to_vec();
-    let pieces = disguise.response(&text).map_err(|_| Code::UpstreamIncomplete)?;
-    let (outcome, usage) = api.ended(&text);
-    let response = proxy::respond(bytes, &pieces, &[("content-type", "application/json")])?;
-    Ok((response, outcome, usage))
+    (0..targets).map(|at| Patient::new(route, at).standing()).collect()
 }

@@ -3,81 +3,12 @@
 // Invariants: a comment is written only where an event has just ended; events that are not lifecycle events are
 // passed on unread; and a stream that began ends with a terminal event, unless the caller has left.
 
+import { Splitter, isContent } from './events.js';
+
 const LF = 10;
-const CR = 13;
 const KEEP_ALIVE = new TextEncoder().encode(': keep-alive\n\n');
-const EVENT_FIELD = new TextEncoder().encode('event:');
-const BOM = [0xef, 0xbb, 0xbf];
 /** Longer than Rust tries to settle (three times 2 s in each of two objects): past it, Rust has died. */
 const SETTLE_MAX_MS = 15_000;
-
-/** Events that carry the whole response object, or an error: they are shown to `rewrite`. All others pass. */
-const REWRITTEN = new Set([
-  'response.created',
-  'response.queued',
-  'response.in_progress',
-  'response.completed',
-  'response.incomplete',
-  'response.failed',
-  'error',
-]);
-
-/**
- * Finds the ends of events in a byte stream, whatever the chunks and line ends (LF, CR, CRLF).
- * `next(bytes, from)` answers the index after the event's last byte, or -1.
- */
-export class Boundaries {
-  constructor() {
-    this.lineIsEmpty = true;
-    this.afterCr = false;
-  }
-
-  /** Whether the first byte is the line feed of a line end that had already counted at its carriage return. */
-  endsLine(bytes) {
-    const ends = this.afterCr && bytes[0] === LF;
-    if (ends) this.afterCr = false;
-    return ends;
-  }
-
-  next(bytes, from) {
-    for (let at = from; at < bytes.length; at++) {
-      const byte = bytes[at];
-      if (byte === LF && this.afterCr) {
-        this.afterCr = false;
-      } else if (byte === LF || byte === CR) {
-        const ended = this.lineIsEmpty;
-        this.afterCr = byte === CR;
-        this.lineIsEmpty = true;
-        if (ended) {
-          // A line feed that belongs to this carriage return goes with the event, if it is here already.
-          if (this.afterCr && bytes[at + 1] === LF) {
-            this.afterCr = false;
-            return at + 2;
-          }
-          return at + 1;
-        }
-      } else {
-        this.afterCr = false;
-        this.lineIsEmpty = false;
-      }
-    }
-    return -1;
-  }
-}
-
-/** The name in the event's first line, or null if that line is not its `event:` field. */
-export function eventName(event) {
-  for (let at = 0; at < EVENT_FIELD.length; at++) {
-    if (event[at] !== EVENT_FIELD[at]) return null;
-  }
-  let from = EVENT_FIELD.length;
-  if (event[from] === 32) from++;
-  let name = '';
-  for (let at = from; at < event.length && event[at] !== LF && event[at] !== CR; at++) {
-    name += String.fromCharCode(event[at]);
-  }
-  return name;
-}
 
 function concat(one, other) {
   const all = new Uint8Array(one.length + other.length);
@@ -87,83 +18,18 @@ function concat(one, other) {
 }
 
 /**
- * Cuts chunks into events. `feed(chunk)` answers pieces of whole events, in order: runs that pass as they are,
- * and single events that have to be shown to `rewrite`.
- */
-export class Splitter {
-  constructor(maxEventBytes) {
-    this.maxEventBytes = maxEventBytes;
-    this.boundaries = new Boundaries();
-    this.rest = new Uint8Array(0);
-    /** Where `rest` lies, with room behind it, once it has grown; else null. */
-    this.room = null;
-    this.begun = false;
-  }
-
-  /** True where an event has just ended: nothing of the next one has come. */
-  get atBoundary() {
-    return this.rest.length === 0;
-  }
-
-  /** `rest` with `chunk` behind it. Room grows twofold: a long event in small chunks is not copied for each. */
-  append(chunk) {
-    const length = this.rest.length + chunk.length;
-    if (this.room === null || length > this.room.length) {
-      this.room = new Uint8Array(2 * length);
-      this.room.set(this.rest);
-    }
-    this.room.set(chunk, this.rest.length);
-    return this.room.subarray(0, length);
-  }
-
-  feed(chunk) {
-    let bytes = this.rest.length ? this.append(chunk) : chunk;
-    let scan = this.rest.length;
-    if (!this.begun) {
-      if (bytes.length < 3 && BOM.slice(0, bytes.length).every((b, at) => bytes[at] === b)) {
-        this.rest = bytes;
-        return [];
-      }
-      this.begun = true;
-      if (BOM.every((b, at) => bytes[at] === b)) bytes = bytes.slice(3);
-      this.room = null;
-      scan = 0;
-    }
-    const pieces = [];
-    let start = 0;
-    if (this.rest.length === 0 && this.boundaries.endsLine(bytes)) {
-      pieces.push({ pass: bytes.subarray(0, 1) });
-      start = 1;
-      scan = 1;
-    }
-    let run = start;
-    for (let end = this.boundaries.next(bytes, scan); end >= 0; end = this.boundaries.next(bytes, end)) {
-      const event = bytes.subarray(start, end);
-      const name = eventName(event);
-      if (name === null || REWRITTEN.has(name)) {
-        if (run < start) pieces.push({ pass: bytes.subarray(run, start) });
-        pieces.push({ show: event });
-        run = end;
-      }
-      start = end;
-    }
-    if (run < start) pieces.push({ pass: bytes.subarray(run, start) });
-    this.rest = start === 0 ? bytes : bytes.slice(start);
-    if (start !== 0) this.room = null;
-    if (this.rest.length > this.maxEventBytes) throw new Error('event too large');
-    return pieces;
-  }
-}
-
-/**
- * The state of one stream. The hooks are Rust's decisions:
- * `rewrite(event)` answers `{ bytes?, terminal, whole }` (no bytes: as it came; whole: it could be read);
+ * The state of one stream. Its provider is found by Rust, which may ask several (see `source.js`). The hooks are Rust's
+ * decisions:
+ * `rewrite(event)` answers `{ bytes?, terminal, whole, kind? }` (no bytes: as it came; whole: it could be read; kind: the
+ * type that its data say);
+ * `content()` is told once, when the first content has come;
  * `fail(reason, lastPassed)` answers the bytes that end a stream without a terminal event;
- * `settle(how, firstByteMs)` is awaited once, before the stream closes; `lastResort` are bytes for when Rust is gone.
+ * `settle(how, contentMs)` is awaited once, before the stream closes (`contentMs`: when the first content came, since the
+ * call; 0: none did); `lastResort` are bytes for when Rust is gone.
  */
 class Pump {
-  constructor(call, writable, hooks, limits) {
-    this.call = call;
+  constructor(source, writable, hooks, limits) {
+    this.source = source;
     this.writer = writable.getWriter();
     this.hooks = hooks;
     this.limits = limits;
@@ -171,23 +37,27 @@ class Pump {
     // The caller has waited since the call was made: comments and deadlines count from there.
     this.startedMs = Date.now() - (limits.waitedMs ?? 0);
     this.wroteMs = this.startedMs;
+    this.calledMs = this.startedMs;
     this.heardMs = this.startedMs;
-    this.firstByteMs = 0;
+    this.heard = false;
+    this.contentMs = 0;
     this.lastPassed = new Uint8Array(0);
     this.terminal = false;
     this.settled = false;
     this.stopped = null;
     this.reader = null;
     this.writer.closed.catch(() => this.halt('gone'));
-    call.onGone = () => this.halt('gone');
-    if (call.gone) this.halt('gone');
+    source.onGone = () => this.halt('gone');
+    if (source.gone) this.halt('gone');
   }
 
   /** Stops reading, for good; the first reason holds. */
   halt(reason) {
     if (this.stopped) return;
     this.stopped = reason;
-    this.call.abort();
+    this.source.abort();
+    // Whoever waits for a provider waits no more.
+    this.source.open({ why: reason });
     this.reader?.cancel(reason).catch(() => {});
     // A write to a caller who has left, or who does not read, may never end by itself.
     const giveUp = () => this.writer.abort(reason).catch(() => {});
@@ -211,9 +81,10 @@ class Pump {
   }
 
   deadlineMs() {
-    const { firstByteMaxMs, idleMaxMs, totalMaxMs } = this.limits;
-    const silenceMaxMs = this.firstByteMs ? idleMaxMs : firstByteMaxMs;
-    return Math.min(this.heardMs + silenceMaxMs, this.startedMs + totalMaxMs);
+    const { firstByteMaxMs, idleMaxMs, contentMaxMs, totalMaxMs } = this.limits;
+    const silenceMaxMs = this.heard ? idleMaxMs : firstByteMaxMs;
+    const dueMs = Math.min(this.heardMs + silenceMaxMs, this.calledMs + totalMaxMs);
+    return this.contentMs || contentMaxMs === undefined ? dueMs : Math.min(dueMs, this.calledMs + contentMaxMs);
   }
 
   tick() {
@@ -238,36 +109,71 @@ class Pump {
         await this.write(pass);
         continue;
       }
-      const { bytes, terminal } = this.hooks.rewrite(show);
+      const { bytes, terminal, kind } = this.hooks.rewrite(show);
+      if (isContent(kind)) this.contentCame();
       await this.write(bytes ?? show);
-      if (terminal) {
-        this.terminal = true;
-        await this.settle('ended');
-        this.limits.idleMaxMs = Math.min(this.limits.idleMaxMs, this.limits.lingerMs);
-        clearTimeout(this.timer);
-        this.arm();
-      }
+      if (terminal) await this.finish();
     }
   }
 
-  /** Waits for the provider's answer; a keep-alive may have gone out before it. */
-  async head() {
-    const status = await this.call.answered;
-    if (this.stopped) return false;
-    const type = this.call.header('content-type') ?? '';
-    if (status === 200 && type.startsWith('text/event-stream')) return true;
-    this.halt(status === 0 ? 'unreachable' : `refused ${status}`);
-    return false;
+  /** The response has ended; the provider may close its stream a little later. */
+  async finish() {
+    this.terminal = true;
+    await this.settle('ended');
+    this.limits.idleMaxMs = Math.min(this.limits.idleMaxMs, this.limits.lingerMs);
+    clearTimeout(this.timer);
+    this.arm();
   }
 
-  async read() {
-    this.reader = this.call.response.body.getReader();
+  /** What was held back while nothing was generated; Rust has seen it. */
+  async deliverHeld(held) {
+    for (const { bytes, passed, terminal } of held) {
+      if (this.stopped) return;
+      if (passed) this.lastPassed = bytes;
+      await this.write(bytes);
+      if (terminal) await this.finish();
+    }
+  }
+
+  contentCame() {
+    if (this.contentMs) return;
+    this.contentMs = Math.max(1, Date.now() - this.calledMs);
+    this.hooks.content();
+  }
+
+  /** Waits for a provider's answer; keep-alives may go out before it. */
+  async open() {
+    const opened = await this.source.opened;
+    if (this.stopped) return null;
+    if (opened.why !== undefined) {
+      this.halt(opened.why);
+      return null;
+    }
+    const nowMs = Date.now();
+    Object.assign(this.limits, opened.limits);
+    this.calledMs = nowMs - (opened.calledAgoMs ?? nowMs - this.calledMs);
+    // What was held back has been heard; else the answer has no more than a head yet.
+    this.heard = opened.held !== undefined;
+    this.heardMs = this.heard ? nowMs : this.calledMs;
+    this.contentMs = opened.contentMs ?? 0;
+    this.splitter = opened.splitter ?? this.splitter;
+    this.reader = opened.reader ?? opened.call.response.body.getReader();
+    clearTimeout(this.timer);
+    this.arm();
+    return opened;
+  }
+
+  async read({ held, rest }) {
+    await this.deliverHeld(held ?? []);
+    await this.deliver(rest ?? []);
     for (;;) {
       const { done, value } = await this.reader.read();
       if (done || this.stopped) return;
       this.heardMs = Date.now();
-      this.firstByteMs ||= Math.max(1, this.heardMs - this.startedMs);
-      await this.deliver(this.splitter.feed(value));
+      this.heard = true;
+      const pieces = this.splitter.feed(value);
+      if (this.splitter.content) this.contentCame();
+      await this.deliver(pieces);
     }
   }
 
@@ -287,7 +193,7 @@ class Pump {
       timer = setTimeout(resolve, SETTLE_MAX_MS);
     });
     try {
-      await Promise.race([this.hooks.settle(how, this.firstByteMs), late]);
+      await Promise.race([this.hooks.settle(how, this.contentMs), late]);
     } catch {
       // Rust has died.
     }
@@ -297,8 +203,9 @@ class Pump {
   async run() {
     this.arm();
     try {
-      if (await this.head()) {
-        await this.read();
+      const opened = await this.open();
+      if (opened !== null) {
+        await this.read(opened);
         await this.finishLastEvent();
       }
     } catch {
@@ -309,7 +216,7 @@ class Pump {
   }
 
   async end() {
-    this.call.abort();
+    this.source.abort();
     const gone = this.stopped === 'gone';
     try {
       await this.settle(gone ? 'gone' : 'failed');
@@ -331,10 +238,11 @@ class Pump {
 }
 
 /**
- * Starts the stream to the caller. Answers `{ readable, done }`; `done` must be kept alive by `waitUntil`.
+ * Starts the stream to the caller from what `source` opens. Answers `{ readable, done }`; `done` must be kept alive by
+ * `waitUntil`.
  */
-export function pump(call, hooks, limits) {
+export function pump(source, hooks, limits) {
   const { readable, writable } = new IdentityTransformStream();
-  const done = new Pump(call, writable, hooks, { ...limits }).run();
+  const done = new Pump(source, writable, hooks, { ...limits }).run();
   return { readable, done };
 }

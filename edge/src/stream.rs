@@ -1,22 +1,23 @@
 //! Starts the pump that carries a provider's stream to the caller, and decides what it shows and settles.
 //!
 //! The pump itself is `stream.js`: it runs on JavaScript promises, so a panic elsewhere in the isolate does not end
-//! it. Its hooks are here.
+//! it. Its hooks are here. Until a target's stream is [`Serving`], its reservation is not the stream's to settle.
 
 use crate::{
+    attempt::Attempt,
     clock,
-    disguise::{Disguise, Usage},
+    disguise::Disguise,
     lifecycle::Lifecycle,
     org_client::{self, Reservation},
-    org_wire::Settle,
-    proxy::{self, Call},
     settings::{EVENT_MAX_BYTES, LINGER_MS},
+    settlement::{self, End},
+    source::Source,
     visit::Visit,
 };
 use alphagate_contract::{
     endpoint::Price,
     problem::{Code, Problem},
-    usage::Outcome,
+    usage::{Outcome, Served},
 };
 use js_sys::{Object, Promise, Reflect, Uint8Array};
 use std::{cell::RefCell, rc::Rc};
@@ -27,116 +28,166 @@ use worker::web_sys::ReadableStream;
 #[wasm_bindgen(module = "/src/stream.js")]
 extern "C" {
     #[wasm_bindgen(catch)]
-    fn pump(call: &Call, hooks: &Object, limits: &Object) -> Result<Object, JsValue>;
+    fn pump(source: &Source, hooks: &Object, limits: &Object) -> Result<Object, JsValue>;
 }
 
-/// One stream, from dialling to settlement.
+/// One stream to a caller, whoever serves it in the end.
 pub struct Stream {
     visit: Visit,
-    reservation: Reservation,
+    /// Where it comes from.
+    pub source: Source,
+    /// When the first target was about to be asked, milliseconds since the request came.
+    begun_ms: u64,
+    fallback_id: String,
+    /// Of the attempt that is under way.
     lifecycle: RefCell<Lifecycle>,
-    disguise: Disguise,
-    price: Option<Price>,
-    /// Milliseconds from the request's start to the call of the provider.
-    dialled_ms: u64,
+    /// Why no target could serve it.
+    problem: RefCell<Option<Problem>>,
+    serving: RefCell<Option<Serving>>,
 }
 
-type RewriteHook = Closure<dyn FnMut(Uint8Array) -> JsValue>;
-type FailHook = Closure<dyn FnMut(String, Uint8Array) -> Uint8Array>;
-type SettleHook = Closure<dyn FnMut(String, f64) -> Promise>;
+/// The attempt that serves a stream.
+#[derive(Debug)]
+pub struct Serving {
+    /// The attempt.
+    pub attempt: Attempt,
+    /// What was reserved for the request.
+    pub reservation: Reservation,
+    /// Which target it is.
+    pub served: Served,
+}
+
+/// Closures that JavaScript calls; they live as long as the stream.
+pub struct Hooks {
+    /// See `stream.js`.
+    pub rewrite: Closure<dyn FnMut(Uint8Array) -> JsValue>,
+    content: Closure<dyn FnMut()>,
+    fail: Closure<dyn FnMut(String, Uint8Array) -> Uint8Array>,
+    settle: Closure<dyn FnMut(String, f64) -> Promise>,
+}
 
 impl Stream {
-    /// A stream for this reservation; its provider was called `dialled_ms` after the request's start.
+    /// A stream of which nothing has come; `disguise` is for what is said if nothing ever does.
     #[must_use]
-    pub fn new(
-        visit: Visit,
-        reservation: Reservation,
-        disguise: Disguise,
-        price: Option<Price>,
-        dialled_ms: u64,
-    ) -> Self {
+    pub fn new(visit: Visit, disguise: Disguise, reservation: &Reservation) -> Rc<Self> {
         let fallback_id = format!("resp_{}", reservation.id.uuid().simple());
-        let lifecycle = Lifecycle::new(disguise.clone(), fallback_id, visit.started_ms / 1000);
-        Self { visit, reservation, lifecycle: RefCell::new(lifecycle), disguise, price, dialled_ms }
+        let lifecycle = Lifecycle::new(disguise, fallback_id.clone(), visit.started_ms / 1000);
+        Rc::new(Self {
+            begun_ms: visit.elapsed_ms(),
+            visit,
+            source: Source::new(),
+            fallback_id,
+            lifecycle: RefCell::new(lifecycle),
+            problem: RefCell::default(),
+            serving: RefCell::default(),
+        })
     }
 
-    /// Starts it; what comes back is the caller's body.
+    /// An attempt begins: nothing of those before it was shown, so nothing of them counts.
+    pub fn attempt(&self, attempt: &Attempt) {
+        let created_s = self.visit.started_ms / 1000;
+        self.lifecycle.replace(Lifecycle::new(attempt.disguise.clone(), self.fallback_id.clone(), created_s));
+        self.source.take(&attempt.call);
+    }
+
+    /// What the attempt under way has shown of its end.
+    pub fn with_lifecycle<T>(&self, read: impl FnOnce(&Lifecycle) -> T) -> T {
+        read(&self.lifecycle.borrow())
+    }
+
+    /// An attempt serves from now on.
+    pub fn serve(&self, serving: Serving) {
+        self.serving.replace(Some(serving));
+    }
+
+    /// No attempt has brought anything; everything is settled.
+    pub fn refuse(&self, problem: Problem) {
+        self.problem.replace(Some(problem));
+    }
+
+    /// What JavaScript asks.
+    #[must_use]
+    pub fn hooks(self: &Rc<Self>) -> Hooks {
+        let stream = Rc::clone(self);
+        let rewrite = Closure::new(move |event: Uint8Array| stream.rewrite(&event));
+        let stream = Rc::clone(self);
+        let content = Closure::new(move || stream.content_came());
+        let stream = Rc::clone(self);
+        let fail =
+            Closure::new(move |reason: String, last: Uint8Array| stream.failure(&reason, &last.to_vec()));
+        let stream = Rc::clone(self);
+        let settle = Closure::new(move |how: String, content_ms: f64| {
+            let stream = Rc::clone(&stream);
+            future_to_promise(async move {
+                stream.settle(&how, content_ms as u64).await;
+                Ok(JsValue::UNDEFINED)
+            })
+        });
+        Hooks { rewrite, content, fail, settle }
+    }
+
+    /// Starts the pump; what comes back is the caller's body.
     ///
     /// # Errors
     /// [`Code::Internal`] when the platform refuses.
-    pub fn start(self, call: Call) -> Result<ReadableStream, Problem> {
-        let context = Rc::clone(&self.visit.context);
-        let limits = self.limits();
-        let this = Rc::new(self);
-        let (rewrite, fail, settle) = Self::hooks(&this);
-        let last_resort = this.last_resort();
-        let hooks = object([
-            ("rewrite", rewrite.as_ref().clone()),
-            ("fail", fail.as_ref().clone()),
-            ("settle", settle.as_ref().clone()),
-            ("lastResort", last_resort.into()),
+    pub fn start(&self, hooks: Hooks) -> Result<ReadableStream, Problem> {
+        let told = object([
+            ("rewrite", hooks.rewrite.as_ref().clone()),
+            ("content", hooks.content.as_ref().clone()),
+            ("fail", hooks.fail.as_ref().clone()),
+            ("settle", hooks.settle.as_ref().clone()),
+            ("lastResort", self.last_resort().into()),
         ]);
         let internal = |_| Problem::new(Code::Internal);
-        let pumped = pump(&call, &hooks, &limits).map_err(internal)?;
+        let pumped = pump(&self.source, &told, &self.limits()).map_err(internal)?;
         let readable = Reflect::get(&pumped, &"readable".into()).map_err(internal)?;
         let done: Promise = Reflect::get(&pumped, &"done".into()).map_err(internal)?.unchecked_into();
-        context.wait_until(async move {
+        self.visit.context.wait_until(async move {
             // The hooks live exactly as long as the pump.
             let _ = JsFuture::from(done).await;
-            drop((rewrite, fail, settle));
+            drop(hooks);
         });
         Ok(readable.unchecked_into())
     }
 
+    /// Until a target's stream is open, the attempts keep their own time: here only the caller's runs.
     fn limits(&self) -> Object {
         let settings = &self.visit.settings;
-        let waited_ms = self.visit.elapsed_ms().saturating_sub(self.dialled_ms);
+        let waited_ms = self.visit.elapsed_ms().saturating_sub(self.begun_ms);
+        let total_ms = settings.request_total_max_ms.saturating_sub(self.begun_ms);
         object([
             ("waitedMs", (waited_ms as f64).into()),
             ("keepAliveMs", (settings.keep_alive_ms as f64).into()),
-            ("firstByteMaxMs", (settings.first_byte_timeout_ms as f64).into()),
+            ("firstByteMaxMs", (total_ms as f64).into()),
             ("idleMaxMs", (settings.stream_idle_max_ms as f64).into()),
-            ("totalMaxMs", (settings.request_total_max_ms as f64).into()),
+            ("totalMaxMs", (total_ms as f64).into()),
             ("lingerMs", (LINGER_MS as f64).into()),
             ("eventMaxBytes", (EVENT_MAX_BYTES as f64).into()),
         ])
     }
 
-    fn hooks(this: &Rc<Self>) -> (RewriteHook, FailHook, SettleHook) {
-        let stream = Rc::clone(this);
-        let rewrite = Closure::new(move |event: Uint8Array| stream.rewrite(&event));
-        let stream = Rc::clone(this);
-        let fail =
-            Closure::new(move |reason: String, last: Uint8Array| stream.failure(&reason, &last.to_vec()));
-        let stream = Rc::clone(this);
-        let settle = Closure::new(move |how: String, first_byte_ms: f64| {
-            let stream = Rc::clone(&stream);
-            future_to_promise(async move {
-                stream.settle(&how, first_byte_ms as u64).await;
-                Ok(JsValue::UNDEFINED)
-            })
-        });
-        (rewrite, fail, settle)
-    }
-
     fn rewrite(&self, event: &Uint8Array) -> JsValue {
         let shown = self.lifecycle.borrow_mut().show(&event.to_vec());
         let bytes = shown.text.map_or(JsValue::UNDEFINED, |text| Uint8Array::from(text.as_bytes()).into());
-        object([("bytes", bytes), ("terminal", shown.terminal.into()), ("whole", shown.whole.into())]).into()
+        let kind = shown.kind.map_or(JsValue::UNDEFINED, JsValue::from);
+        let (terminal, whole) = (shown.terminal.into(), shown.whole.into());
+        object([("bytes", bytes), ("terminal", terminal), ("whole", whole), ("kind", kind)]).into()
+    }
+
+    fn content_came(&self) {
+        if let Some(serving) = &*self.serving.borrow() {
+            serving.attempt.patient.brought_content();
+        }
     }
 
     fn failure(&self, reason: &str, last_passed: &[u8]) -> Uint8Array {
-        let problem = match reason.split_once(' ') {
-            Some(("refused", status)) => {
-                proxy::refusal(status.parse().unwrap_or(502), b"", None, &self.disguise)
-            }
-            _ => match reason {
+        let problem = self.problem.borrow_mut().take().unwrap_or_else(|| {
+            match reason {
                 "late" => Code::UpstreamTimeout,
-                "unreachable" => Code::UpstreamUnreachable,
                 _ => Code::UpstreamIncomplete,
             }
-            .into(),
-        };
+            .into()
+        });
         let tail = self.lifecycle.borrow_mut().fail(&problem, last_passed);
         Uint8Array::from(tail.as_bytes())
     }
@@ -148,31 +199,27 @@ impl Stream {
         Uint8Array::from(tail.as_bytes())
     }
 
-    /// Settles once: `ended` with the provider's figures, `gone` and `failed` at the estimate. A provider that never
-    /// began costs nothing.
-    async fn settle(&self, how: &str, first_byte_ms: u64) {
-        let (began, ended) = {
-            let lifecycle = self.lifecycle.borrow();
-            (lifecycle.began(), lifecycle.ended())
-        };
-        if how == "failed" && !began {
-            org_client::cancel(&self.visit, self.reservation.clone());
-            return;
-        }
+    /// Settles once: `ended` with the provider's figures, `gone` and `failed` at the estimate. What brought no content
+    /// and says nothing of its use is free.
+    async fn settle(&self, how: &str, content_ms: u64) {
+        let Some(serving) = self.serving.take() else { return };
+        let Serving { attempt, reservation, served } = serving;
+        let (ended, callers_fault) = self.with_lifecycle(|life| (life.ended(), life.is_callers_fault()));
         let (outcome, usage) = match (how, ended) {
             ("ended", Some((outcome, usage))) => (outcome, usage),
             ("gone", _) => (Outcome::Aborted, None),
             _ => (Outcome::Failed, None),
         };
-        let first_byte_ms = if first_byte_ms > 0 { self.dialled_ms + first_byte_ms } else { 0 };
-        let settle = settlement(&self.reservation, outcome, usage, self.price, first_byte_ms);
-        org_client::settle(
-            &self.visit.env,
-            self.visit.settings.object_timeout_ms,
-            &self.reservation,
-            &settle,
-        )
-        .await;
+        attempt.patient.ended(if callers_fault { Outcome::Aborted } else { outcome });
+        if outcome == Outcome::Failed && content_ms == 0 && usage.is_none() {
+            org_client::cancel(&self.visit, reservation);
+            return;
+        }
+        let content_ms = if content_ms > 0 { attempt.called_ms + content_ms } else { 0 };
+        let price: Option<Price> = attempt.price;
+        let settle = settlement::of(&reservation, End { outcome, usage, price, content_ms, served });
+        let limit_ms = self.visit.settings.object_timeout_ms;
+        org_client::settle(&self.visit.env, limit_ms, &reservation, &settle).await;
         log(&self.visit, outcome);
     }
 }
@@ -184,26 +231,8 @@ fn log(visit: &Visit, outcome: Outcome) {
     worker::console_log!("{line}");
 }
 
-/// What to settle for a request that ended with this usage; without usage, the estimate.
-#[must_use]
-pub fn settlement(
-    reservation: &Reservation,
-    outcome: Outcome,
-    usage: Option<Usage>,
-    price: Option<Price>,
-    first_byte_ms: u64,
-) -> Settle {
-    Settle {
-        id: reservation.id,
-        outcome,
-        used: usage.map(|usage| usage.amounts(price)),
-        cached_input_tokens: usage.map_or(0, |usage| usage.cached_tokens),
-        reasoning_tokens: usage.map_or(0, |usage| usage.reasoning_tokens),
-        first_byte_ms,
-    }
-}
-
-fn object<const N: usize>(entries: [(&str, JsValue); N]) -> Object {
+/// A JavaScript object of these properties.
+pub fn object<const N: usize>(entries: [(&str, JsValue); N]) -> Object {
     let object = Object::new();
     for (name, value) in entries {
         // Setting a plain property of a fresh object cannot fail.

@@ -5,7 +5,7 @@ use alphagate_contract::{
     id::RequestId,
     problem::{Code, Problem},
 };
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc};
 use worker::{Context, Env};
 
 /// What every step of a request needs.
@@ -21,6 +21,17 @@ pub struct Visit {
     pub id: RequestId,
     /// When it came, Unix milliseconds.
     pub started_ms: u64,
+    /// What the answer's headers say of targets; whoever asks them keeps it up to date.
+    pub asked: Rc<RefCell<Option<AskedTargets>>>,
+}
+
+/// Which targets were asked, as the caller may know: places in the version, never names.
+#[derive(Debug, Clone)]
+pub struct AskedTargets {
+    /// The one that serves, if one does.
+    pub serving: Option<usize>,
+    /// How many calls were made, and what was tried or left out before: `2; 0=status_500`.
+    pub attempts: String,
 }
 
 impl Visit {
@@ -31,7 +42,8 @@ impl Visit {
     pub fn new(env: Env, context: Context) -> Result<Self, Problem> {
         let settings = Settings::of(&env)?;
         let started_ms = clock::now_ms();
-        Ok(Self { env, context: Rc::new(context), settings, id: new_id(started_ms)?, started_ms })
+        let (context, id) = (Rc::new(context), new_id(started_ms)?);
+        Ok(Self { env, context, settings, id, started_ms, asked: Rc::default() })
     }
 
     /// Milliseconds since it came.

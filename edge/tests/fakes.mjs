@@ -2,6 +2,7 @@
 
 import { bytes, settled, text } from './platform.mjs';
 import { events } from './reference.mjs';
+import { Source } from '../src/source.js';
 import { pump } from '../src/stream.js';
 
 export const LIMITS = {
@@ -82,6 +83,7 @@ export class FakeCall {
 /** Rust's decisions, and a record of what it was asked. */
 export class FakeHooks {
   settled = [];
+  contents = 0;
   lastPassed = null;
   lastResort = bytes('event: response.failed\ndata: last resort\n\n');
 
@@ -96,7 +98,8 @@ export class FakeHooks {
       return { terminal: false, whole: false };
     }
     const changed = bytes(`${shown(Buffer.from(event).toString('utf8')).trimEnd()}\n\n`);
-    return { bytes: changed, terminal: /^response\.(completed|incomplete|failed)$/.test(type), whole: true };
+    const terminal = /^response\.(completed|incomplete|failed)$/.test(type);
+    return { bytes: changed, terminal, whole: true, kind: type };
   };
 
   fail = (reason, lastPassed) => {
@@ -104,9 +107,20 @@ export class FakeHooks {
     return bytes(failed(reason));
   };
 
-  settle = async (how) => {
-    this.settled.push(how);
+  content = () => {
+    this.contents += 1;
   };
+
+  settle = async (how, contentMs) => {
+    this.settled.push(how);
+    this.contentMs = contentMs;
+  };
+}
+
+/** What Rust makes of an answer when there is only one provider. */
+function opened(call, status) {
+  if (status === 200 && call.type.startsWith('text/event-stream')) return { call };
+  return { why: status === 0 ? 'unreachable' : `refused ${status}` };
 }
 
 /** A pump under way. */
@@ -118,7 +132,10 @@ export class Run {
   constructor({ call = new FakeCall(), hooks = new FakeHooks(), limits = {} } = {}) {
     this.call = call;
     this.hooks = hooks;
-    const { readable, done } = pump(call, hooks, { ...LIMITS, ...limits });
+    this.source = new Source();
+    this.source.use(call);
+    call.answered.then((status) => this.source.open(opened(call, status)));
+    const { readable, done } = pump(this.source, hooks, { ...LIMITS, ...limits });
     this.reader = readable.getReader();
     done.then(() => (this.pumpEnded = true));
   }

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 import './platform.mjs';
 import { BOM, ends, events, lastEnd, withoutBom } from './reference.mjs';
-import { Splitter, eventName } from '../src/stream.js';
+import { Splitter, eventName } from '../src/events.js';
 
 const NAMES = { data: 'a', event: 'b' };
 const KEEP_ALIVE = ': keep-alive\n\n';

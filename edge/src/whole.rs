@@ -1,0 +1,125 @@
+//! Answers that are not streamed: each target's is read to its end before anything of it is shown.
+//!
+//! Invariant: once a target has begun to send what was generated, no other is asked, because that would be paid twice.
+
+use crate::{
+    answer,
+    attempt::Attempt,
+    attempts::{Attempts, Failure},
+    disguise::Usage,
+    fault,
+    proxy::{self, Head},
+    retry::Why,
+    settlement::End,
+};
+use alphagate_contract::{
+    problem::{Code, Problem},
+    usage::Outcome,
+};
+use js_sys::Uint8Array;
+use worker::Response;
+
+/// An answer as the caller may see it.
+type Answer = (Response, Outcome, Option<Usage>);
+
+/// Asks the targets, and answers with the first answer.
+///
+/// # Errors
+/// The last target's failure.
+pub async fn serve(mut attempts: Attempts) -> Result<Response, Problem> {
+    loop {
+        let attempt = attempts.begin()?;
+        match ask(&attempts, &attempt).await {
+            Ok(answered) => return finish(&attempts, &attempt, answered),
+            Err(failure) => attempts.failed(&attempt, failure).await?,
+        }
+    }
+}
+
+/// The head, then the body. The inner error is that of an answer that had begun.
+async fn ask(attempts: &Attempts, attempt: &Attempt) -> Result<(Result<Answer, Problem>, u64), Failure> {
+    let visit = &attempts.commission().visit;
+    let call = &attempt.call;
+    let head = call.wait_head(attempt.deadlines.head_ms).await;
+    if call.gone() {
+        return Err(Failure::Gone);
+    }
+    match head {
+        Head::Status(200) if !call.is_event_stream() => {}
+        head => return Err(refused(attempts, attempt, head, "JSON").await),
+    }
+    let first_byte_ms = visit.elapsed_ms();
+    let taken_ms = first_byte_ms.saturating_sub(attempt.called_ms);
+    let left_ms = attempt.deadlines.total_ms.saturating_sub(taken_ms);
+    let answered = call.whole(&attempts.commission().lease, left_ms).await;
+    let shown = match answered {
+        Ok(bytes) => show(attempts, attempt, &bytes)?,
+        Err(problem) => Err(problem),
+    };
+    Ok((shown, first_byte_ms))
+}
+
+/// What the head of an answer means that is not the one asked for.
+pub async fn refused(attempts: &Attempts, attempt: &Attempt, head: Head, wanted: &str) -> Failure {
+    let call = &attempt.call;
+    match head {
+        Head::Silent => Failure::free(Why::Timeout, Code::UpstreamTimeout),
+        Head::Unreachable => Failure::free(Why::Unreachable, Code::UpstreamUnreachable),
+        Head::Status(200) => Failure::free(Why::NotAsAsked, not_as_asked(wanted)),
+        Head::Status(status) => {
+            let retry_after_ms = call.retry_after_ms();
+            let settings = &attempts.commission().visit.settings;
+            let problem = call.refusal(status, &attempt.disguise, settings).await;
+            if call.gone() {
+                return Failure::Gone;
+            }
+            Failure::free(Why::Status { status, retry_after_ms }, problem)
+        }
+    }
+}
+
+fn not_as_asked(what: &str) -> Problem {
+    Problem::new(Code::UpstreamError)
+        .message(format!("The provider behind this endpoint did not answer with {what}."))
+}
+
+fn show(
+    attempts: &Attempts,
+    attempt: &Attempt,
+    bytes: &Uint8Array,
+) -> Result<Result<Answer, Problem>, Failure> {
+    let text = bytes.to_vec();
+    let Ok(pieces) = attempt.disguise.response(&text) else {
+        return Ok(Err(Code::UpstreamIncomplete.into()));
+    };
+    let (outcome, usage) = attempts.commission().api.ended(&text);
+    if outcome == Outcome::Failed && !attempt.is_last && !fault::of_response(&text) {
+        let problem = Box::new(Code::UpstreamError.into());
+        return Err(Failure::Target { why: Why::Failed, problem, usage });
+    }
+    let response = proxy::respond(bytes, &pieces, &[("content-type", "application/json")]);
+    Ok(response.map(|response| (response, outcome, usage)))
+}
+
+fn finish(
+    attempts: &Attempts,
+    attempt: &Attempt,
+    (shown, content_ms): (Result<Answer, Problem>, u64),
+) -> Result<Response, Problem> {
+    let (outcome, usage) = match &shown {
+        Ok((_, outcome, usage)) => (*outcome, *usage),
+        Err(_) if attempt.call.gone() => (Outcome::Aborted, None),
+        Err(_) => (Outcome::Failed, None),
+    };
+    match &shown {
+        // Our own budget of bytes.
+        Err(problem) if problem.code == Code::Overloaded => attempt.patient.unknown(),
+        _ => attempt.patient.ended(outcome),
+    }
+    let served = attempts.served(attempt.target);
+    attempts.settle(End { outcome, usage, price: attempt.price, content_ms, served });
+    let mut response = shown?.0;
+    answer::add_limits(response.headers_mut(), &attempts.commission().reservation.limits)
+        .map_err(|_| Code::Internal)?;
+    Ok(response)
+}
