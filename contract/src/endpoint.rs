@@ -3,7 +3,12 @@
 //! A [`VersionConfig`] never changes after it was created. [`VersionConfig::check`] holds every rule that does
 //! not need the database, so that control refuses at once what the edge could not serve.
 
-use crate::id::CredentialId;
+mod policy;
+mod target;
+
+pub use policy::{ImageKind, OutputSchema, QuotaMode, Retain, Shape, ToolPolicy};
+pub use target::{Price, Protocol, Region, Target, Timeouts};
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -15,46 +20,11 @@ pub const DEFAULTS_MAX_BYTES: usize = 256 * 1024;
 pub const TARGETS_MAX: usize = 8;
 /// Most field names in `locked`, and most tool types in `allow.tools`.
 pub const NAMES_MAX: usize = 64;
+/// Most retries on one target. With eight targets that is 32 calls at worst, all within the caller's deadline.
+pub const RETRIES_MAX: u8 = 3;
 
 /// Fields of a request that defaults cannot set: they name the endpoint, choose the mode, or carry the question.
 pub const RESERVED_FIELDS: [&str; 4] = ["model", "input", "stream", "instructions"];
-
-/// One provider and model that can serve a version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Target {
-    /// Where the provider's API begins, e.g. `https://api.openai.com/v1`.
-    pub base_url: String,
-    /// The provider's own name of the model.
-    pub model: String,
-    /// The credential sent to it; none for providers that ask for none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credential: Option<CredentialId>,
-    /// What the provider charges.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub price: Option<Price>,
-}
-
-/// A provider's prices, in millionths of a US dollar per million tokens: 2.50 USD is 2,500,000.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Price {
-    /// Per million input tokens.
-    pub input_micros_per_mtok: u64,
-    /// Per million output tokens.
-    pub output_micros_per_mtok: u64,
-}
-
-impl Price {
-    /// The cost of so many tokens, in millionths of a US dollar, rounded up.
-    #[must_use]
-    pub fn cost_micros(&self, input_tokens: u64, output_tokens: u64) -> u64 {
-        let part = |tokens: u64, price: u64| u128::from(tokens) * u128::from(price);
-        let sum = part(input_tokens, self.input_micros_per_mtok)
-            .saturating_add(part(output_tokens, self.output_micros_per_mtok));
-        u64::try_from(sum.div_ceil(1_000_000)).unwrap_or(u64::MAX)
-    }
-}
 
 /// What callers may reach under the publisher's credential. Everything is off unless it is named.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +50,7 @@ pub struct Allow {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VersionConfig {
-    /// Who serves it; the first is used.
+    /// Who can serve it; which is asked first is said by their order, weight and regions.
     pub targets: Vec<Target>,
     /// The publisher's instructions; the caller's follow them. Never shown to callers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,6 +67,30 @@ pub struct VersionConfig {
     /// Cap on `max_output_tokens`; requests without one get it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u32>,
+    /// How often a target is asked again before the next one is. None by default: SDKs retry by themselves, and where
+    /// there is another target, it is the better second try.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u8,
+    /// How quotas are asked.
+    #[serde(default, skip_serializing_if = "is_strict")]
+    pub quota_mode: QuotaMode,
+    /// The schema of what is generated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<OutputSchema>,
+    /// What a request must look like.
+    #[serde(default, skip_serializing_if = "Shape::is_default")]
+    pub shape: Shape,
+    /// That responses are kept; none: nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retain: Option<Retain>,
+}
+
+fn is_zero(retries: &u8) -> bool {
+    *retries == 0
+}
+
+fn is_strict(mode: &QuotaMode) -> bool {
+    *mode == QuotaMode::Strict
 }
 
 /// Why a configuration cannot be a version; `param` is the path of the field.
@@ -136,7 +130,10 @@ impl VersionConfig {
         if self.max_output_tokens == Some(0) {
             return refuse("max_output_tokens", "must be at least 1".into());
         }
-        Ok(())
+        if self.retries > RETRIES_MAX {
+            return refuse("retries", format!("at most {RETRIES_MAX}"));
+        }
+        policy::check(&self.shape, self.output_schema.as_ref(), self.retain)
     }
 
     fn check_targets(&self) -> Result<(), ConfigError> {
@@ -144,9 +141,7 @@ impl VersionConfig {
             return refuse("targets", format!("between 1 and {TARGETS_MAX} targets"));
         }
         for (index, target) in self.targets.iter().enumerate() {
-            if target.model.is_empty() {
-                return refuse(format!("targets[{index}].model"), "must not be empty".into());
-            }
+            target.check(&format!("targets[{index}]"))?;
         }
         Ok(())
     }
@@ -157,47 +152,5 @@ fn refuse(param: impl Into<String>, message: String) -> Result<(), ConfigError> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn config(extra: Value) -> Result<VersionConfig, serde_json::Error> {
-        let mut body = json!({"targets": [{"base_url": "https://api.example.com/v1", "model": "m"}]});
-        for (key, value) in extra.as_object().unwrap() {
-            body[key] = value.clone();
-        }
-        serde_json::from_value(body)
-    }
-
-    #[test]
-    fn the_smallest_version_is_complete() {
-        let config = config(json!({})).unwrap();
-        assert_eq!(config.check(), Ok(()));
-        assert_eq!(config.allow, Allow::default());
-    }
-
-    #[test]
-    fn what_cannot_be_served_is_refused_with_its_path() {
-        let cases = [
-            (json!({"targets": []}), "targets"),
-            (json!({"targets": [{"base_url": "https://a", "model": ""}]}), "targets[0].model"),
-            (json!({"defaults": {"model": "x"}}), "defaults.model"),
-            (json!({"defaults": {"x": "y".repeat(DEFAULTS_MAX_BYTES)}}), "defaults"),
-            (json!({"instructions": "y".repeat(INSTRUCTIONS_MAX_BYTES + 1)}), "instructions"),
-            (json!({"locked": ["input"]}), "locked"),
-            (json!({"max_output_tokens": 0}), "max_output_tokens"),
-        ];
-        for (extra, param) in cases {
-            assert_eq!(config(extra).unwrap().check().unwrap_err().param, param);
-        }
-        assert!(config(json!({"modle": 1})).is_err(), "unknown fields are refused");
-    }
-
-    #[test]
-    fn cost_is_rounded_up_and_never_overflows() {
-        let price = Price { input_micros_per_mtok: 2_500_000, output_micros_per_mtok: 10_000_000 };
-        assert_eq!(price.cost_micros(1, 0), 3);
-        assert_eq!(price.cost_micros(1_000_000, 500_000), 7_500_000);
-        assert_eq!(price.cost_micros(u64::MAX, u64::MAX), u64::MAX);
-    }
-}
+#[path = "endpoint/tests.rs"]
+mod tests;

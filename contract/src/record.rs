@@ -192,6 +192,19 @@ pub struct LiveRecord {
     pub version: Option<u32>,
     /// A withdrawn endpoint serves nobody, pinned installs included.
     pub withdrawn: bool,
+    /// The version that a part of the keys is served instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
+}
+
+/// A version that is tried on a part of the keys. Which of them, is the same for as long as the canary runs: it follows
+/// from key and endpoint, and those of a smaller share are among those of a larger one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Canary {
+    /// The version.
+    pub version: u32,
+    /// The share of keys that it serves, in percent: 1 to 99.
+    pub percent: u8,
 }
 
 /// One version, as it was created.

@@ -7,6 +7,7 @@ use crate::{
     quota::Amounts,
 };
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Most events in one batch from an org's object to control: about 1 MB of JSON.
 pub const USAGE_BATCH_MAX: usize = 1_000;
@@ -63,6 +64,53 @@ pub struct Admission {
     pub stream: bool,
 }
 
+/// Which target served a request, and why no other did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Served {
+    /// The target, by its place in the version.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub target: u8,
+    /// Which attempt at a provider this was, counted from 1 through the whole request.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub attempt: u8,
+    /// What was tried, or left out, before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<PassedOver>,
+}
+
+impl Default for Served {
+    fn default() -> Self {
+        Self { target: 0, attempt: 1, passed_over: Vec::new() }
+    }
+}
+
+/// A target that did not serve, and why; its text is `0=status_500`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedOver {
+    /// The target, by its place in the version.
+    pub target: u8,
+    /// Why, as one word: `status_500`, `unreachable`, `timeout`, `breaker_open`. Newer edges may know more words.
+    pub why: String,
+}
+
+impl fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.target, self.why)
+    }
+}
+
+const fn first() -> u8 {
+    1
+}
+
+fn is_first(attempt: &u8) -> bool {
+    *attempt == 1
+}
+
+fn is_zero(target: &u8) -> bool {
+    *target == 0
+}
+
 /// One served request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageEvent {
@@ -86,6 +134,9 @@ pub struct UsageEvent {
     /// Names of the quotas with action `flag` that this request went over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flagged: Vec<String>,
+    /// Which target served it.
+    #[serde(flatten)]
+    pub served: Served,
 }
 
 /// Body of `POST /internal/v1/usage`: at most [`USAGE_BATCH_MAX`] events of one org.

@@ -104,7 +104,8 @@ mod tests {
 
     fn live(revision: u64) -> Record {
         let publisher = OrgId::new(0, [1; 10]);
-        let value = RecordValue::Live(LiveRecord { publisher, version: Some(1), withdrawn: false });
+        let value =
+            RecordValue::Live(LiveRecord { publisher, version: Some(1), withdrawn: false, canary: None });
         Record { key: RecordKey::Live(EndpointId::new(0, [1; 10])), revision, value }
     }
 

@@ -18,7 +18,7 @@ use alphagate_contract::{
         book::{Book, Decision},
     },
     record::{LiveRecord, OrgRecord, Push, Pushed, Record, RecordKey, RecordValue},
-    usage::{Outcome, UsageEvent},
+    usage::{Outcome, Served, UsageEvent},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -202,6 +202,7 @@ impl OrgObject {
                 cached_input_tokens: 0,
                 reasoning_tokens: 0,
                 first_byte_ms: 0,
+                served: Served::default(),
             };
             core.record_use(&settle, reservation.estimate)?;
         }
@@ -285,6 +286,7 @@ impl Core {
             first_byte_ms: settle.first_byte_ms,
             total_ms,
             flagged,
+            served: settle.served.clone(),
         })
     }
 

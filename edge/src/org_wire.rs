@@ -7,7 +7,7 @@ use alphagate_contract::{
         book::{Caller, Refused, Room},
     },
     record::{Record, RecordKey},
-    usage::{Admission, Outcome},
+    usage::{Admission, Outcome, Served},
 };
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +91,9 @@ pub struct Settle {
     pub reasoning_tokens: u64,
     /// From admission to the provider's first content byte, milliseconds.
     pub first_byte_ms: u64,
+    /// Which target served it.
+    #[serde(default)]
+    pub served: Served,
 }
 
 /// Give a reservation back.

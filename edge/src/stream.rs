@@ -16,7 +16,7 @@ use crate::{
 use alphagate_contract::{
     endpoint::Price,
     problem::{Code, Problem},
-    usage::Outcome,
+    usage::{Outcome, Served},
 };
 use js_sys::{Object, Promise, Reflect, Uint8Array};
 use std::{cell::RefCell, rc::Rc};
@@ -200,6 +200,7 @@ pub fn settlement(
         cached_input_tokens: usage.map_or(0, |usage| usage.cached_tokens),
         reasoning_tokens: usage.map_or(0, |usage| usage.reasoning_tokens),
         first_byte_ms,
+        served: Served::default(),
     }
 }
 

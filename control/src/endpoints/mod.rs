@@ -189,8 +189,12 @@ pub(crate) async fn set_live(
 async fn write_live_record(db: &mut PgConnection, org: OrgId, id: EndpointId) -> Result<(), Error> {
     let slot = records::lock(db, org, RecordKey::Live(id)).await?;
     let endpoint = read::find(db, org, id).await?;
-    let record =
-        LiveRecord { publisher: org, version: endpoint.live, withdrawn: endpoint.withdrawn_at.is_some() };
+    let record = LiveRecord {
+        publisher: org,
+        version: endpoint.live,
+        withdrawn: endpoint.withdrawn_at.is_some(),
+        canary: None,
+    };
     slot.put(db, &RecordValue::Live(record)).await
 }
 
