@@ -6,12 +6,13 @@
 
 use super::Amounts;
 use crate::id::RequestId;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How long an isolate may admit under a lease, milliseconds, counted on its own clock from before it asked. What a
 /// revocation, a suspension or a publish changes is seen by then.
 pub const LEASE_MS: u64 = 1_000;
-/// When the book gives up waiting for a lease to be returned, milliseconds: work after an answer lives 30 s at most,
+/// When the book gives up waiting for a lease to be returned, at the latest, milliseconds: work after an answer lives 30 s at most,
 /// so nobody can return it any more.
 pub const LEASE_LOST_MS: u64 = 60_000;
 /// Most requests of one lease: what is charged at most for nothing when an isolate dies. A hop for every 128
@@ -21,6 +22,15 @@ pub const LEASE_REQUESTS_MAX: u64 = 128;
 pub const LEASE_SHARE: u64 = 16;
 /// Fewer requests than this are not worth a lease: they are reserved one by one.
 pub const LEASE_REQUESTS_MIN: u64 = 2;
+
+/// A lease that is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// What there should be room for, for each request.
+    pub each: Amounts,
+    /// For how many requests at most.
+    pub number: u64,
+}
 
 /// A lease in an isolate's hands.
 #[derive(Debug, Clone)]
@@ -95,6 +105,12 @@ impl Lease {
     #[must_use]
     pub const fn is_overdue(&self, now_ms: u64) -> bool {
         now_ms < self.asked_ms || now_ms - self.asked_ms >= 2 * LEASE_MS
+    }
+
+    /// Whether the book has given it up.
+    #[must_use]
+    pub const fn is_lost(&self, now_ms: u64) -> bool {
+        now_ms < self.asked_ms || now_ms - self.asked_ms >= LEASE_LOST_MS
     }
 }
 

@@ -31,6 +31,10 @@ fn one() -> Amounts {
     Amounts { requests: 1, input_tokens: 10, output_tokens: 20, cost_micros: 5 }
 }
 
+fn eight() -> Wanted {
+    Wanted { each: one(), number: 8 }
+}
+
 fn requests(cap: u64) -> Quota {
     limited(Unit::Requests, cap)
 }
@@ -166,7 +170,9 @@ impl World {
             Step::Fail { which } => self.end(which, false),
             Step::Deliver { which, number } => {
                 for n in 0..usize::from(number) {
-                    drop(self.pick(which.wrapping_add(n)).map(|mail| self.deliver(mail)));
+                    if let Some(mail) = self.pick(which.wrapping_add(n)) {
+                        self.deliver(mail);
+                    }
                 }
             }
             Step::Double { which } => {
@@ -246,7 +252,7 @@ impl World {
                 self.admitted.insert(id, (now_ms, None));
                 self.check();
             }
-            self.book.lease(now_ms, &self.quotas, &caller(), asking.lease, one(), 8)
+            self.book.lease(now_ms, &self.quotas, &caller(), asking.lease, eight(), TTL_MS)
         } else {
             None
         };
@@ -475,7 +481,7 @@ proptest! {
             book.reserve(START_MS, &quotas, &caller(), request(n), one(), TTL_MS);
         }
         let counted = used.min(cap / one().of(unit)) * one().of(unit);
-        let Some(granted) = book.lease(START_MS, &quotas, &caller(), request(9_000), one(), wanted) else {
+        let Some(granted) = book.lease(START_MS, &quotas, &caller(), request(9_000), Wanted { each: one(), number: wanted }, TTL_MS) else {
             let share = (cap - counted) / LEASE_SHARE / one().of(unit);
             prop_assert!(share.min(wanted) < LEASE_REQUESTS_MIN);
             return Ok(());
@@ -548,8 +554,8 @@ fn demand_is_twice_what_came_in_this_second_or_the_last() {
 fn a_lease_that_was_cancelled_before_it_came_is_not_granted() {
     let mut book = Book::default();
     assert!(book.cancel(START_MS, request(1)).is_none());
-    assert_eq!(book.lease(START_MS, &[], &caller(), request(1), one(), 8), None);
-    assert!(book.lease(START_MS, &[], &caller(), request(2), one(), 8).is_some());
+    assert_eq!(book.lease(START_MS, &[], &caller(), request(1), eight(), TTL_MS), None);
+    assert!(book.lease(START_MS, &[], &caller(), request(2), eight(), TTL_MS).is_some());
     assert!(book.cancel(START_MS, request(2)).is_some(), "its answer was lost");
     assert!(book.take(START_MS, request(2), request(3), one(), TTL_MS).is_none());
 }
@@ -568,7 +574,7 @@ fn there_is_no_lease_under_a_cap_on_concurrency_nor_over_a_flagged_quota() {
         (vec![plenty, other], Some(8)),
     ];
     for (quotas, expected) in cases {
-        let granted = Book::default().lease(START_MS, &quotas, &caller(), request(1), one(), 8);
+        let granted = Book::default().lease(START_MS, &quotas, &caller(), request(1), eight(), TTL_MS);
         assert_eq!(granted.map(|granted| granted.requests), expected, "{quotas:?}");
     }
 }
@@ -577,7 +583,7 @@ fn there_is_no_lease_under_a_cap_on_concurrency_nor_over_a_flagged_quota() {
 fn what_is_on_lease_counts_and_a_refusal_says_that_it_may_come_back() {
     let quotas = [requests(40)];
     let mut book = Book::default();
-    let granted = book.lease(START_MS, &quotas, &caller(), request(1), one(), 8).unwrap();
+    let granted = book.lease(START_MS, &quotas, &caller(), request(1), eight(), TTL_MS).unwrap();
     assert_eq!(granted.requests, 2);
     for n in 0..38 {
         let decision = book.reserve(START_MS, &quotas, &caller(), request(10 + n), one(), TTL_MS);
@@ -591,6 +597,11 @@ fn what_is_on_lease_counts_and_a_refusal_says_that_it_may_come_back() {
         refused.retry_after_ms.unwrap()
     };
     assert_eq!(refuse(&mut book, START_MS, 100), LEASE_MS);
+    assert_eq!(
+        book.next_expiry_ms(),
+        Some(START_MS + TTL_MS),
+        "it is lost when it could not be settled either"
+    );
     assert!(refuse(&mut book, START_MS + 3 * LEASE_MS, 101) > LEASE_MS, "nobody returned it");
     assert!(book.give_back(START_MS + 3 * LEASE_MS, request(1)).is_some());
     let at_ms = START_MS + 3 * LEASE_MS;
@@ -607,7 +618,7 @@ fn a_lease_is_counted_where_it_ends_so_that_its_last_request_stays_a_whole_windo
     // The last millisecond of a bucket.
     let granted_ms = START_MS - START_MS % WINDOW.bucket_ms() + WINDOW.bucket_ms() - 1;
     let mut book = Book::default();
-    book.lease(granted_ms, &quotas, &caller(), request(1), one(), 8).unwrap();
+    book.lease(granted_ms, &quotas, &caller(), request(1), eight(), TTL_MS).unwrap();
     let used_ms = granted_ms + LEASE_MS - 1;
     for id in [2, 3] {
         assert!(book.take_and_settle(used_ms, request(1), request(id), one(), one()));

@@ -7,14 +7,14 @@
 use super::{
     super::{
         Unit,
-        lease::{LEASE_LOST_MS, LEASE_MS, LEASE_REQUESTS_MAX, LEASE_REQUESTS_MIN, LEASE_SHARE},
+        lease::{LEASE_LOST_MS, LEASE_MS, LEASE_REQUESTS_MAX, LEASE_REQUESTS_MIN, LEASE_SHARE, Wanted},
     },
     Amounts, BTreeSet, Book, Caller, Limit, Quota, Rate, RequestId, Reservation, Span, Subject, Window,
 };
 
 impl Book {
-    /// Grants a lease for up to `wanted` requests of `each`, if there is room for it far from every cap. `None`: the
-    /// caller's requests are reserved one by one.
+    /// Grants a lease for up to as many requests as are wanted, if there is room for it far from every cap. `None`: the
+    /// caller's requests are reserved one by one. Not returned within `ttl_ms`, and [`LEASE_LOST_MS`], it is lost.
     ///
     /// Where a quota caps concurrency there is no lease: what is not running would keep out what could be.
     pub fn lease(
@@ -23,12 +23,13 @@ impl Book {
         quotas: &[Quota],
         caller: &Caller,
         id: RequestId,
-        each: Amounts,
-        wanted: u64,
+        wanted: Wanted,
+        ttl_ms: u64,
     ) -> Option<Amounts> {
         self.tick(now_ms);
         let applying = caller.applying(quotas);
-        let most = wanted.min(LEASE_REQUESTS_MAX);
+        let Wanted { each, number } = wanted;
+        let most = number.min(LEASE_REQUESTS_MAX);
         let number = applying
             .iter()
             .map(|(subject, quota)| self.requests_on_lease(*subject, quota, each))
@@ -38,7 +39,7 @@ impl Book {
         }
         let granted = each.times(number);
         let at_ms = self.now_ms.saturating_add(LEASE_MS);
-        let expires_ms = self.now_ms.saturating_add(LEASE_LOST_MS);
+        let expires_ms = self.now_ms.saturating_add(ttl_ms.min(LEASE_LOST_MS));
         self.count(&applying, id, Span { at_ms, expires_ms }, granted, Some(BTreeSet::new()));
         Some(granted)
     }
