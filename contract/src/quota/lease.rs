@@ -147,3 +147,6 @@ impl Demand {
 #[cfg(test)]
 #[path = "lease_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "lease_world_tests.rs"]
+mod world_tests;
