@@ -3,6 +3,7 @@
 //! The arithmetic is in [`book`]; this file has the nouns that the admin API, the records and the ledger share.
 
 pub mod book;
+pub mod lease;
 mod meter;
 
 use crate::id::{EndpointId, InstallId, KeyId};
@@ -97,6 +98,37 @@ impl Amounts {
             Unit::OutputTokens => self.output_tokens,
             Unit::TotalTokens => self.input_tokens.saturating_add(self.output_tokens),
             Unit::CostMicros => self.cost_micros,
+        }
+    }
+
+    /// So much for each of `number` requests.
+    #[must_use]
+    pub const fn times(self, number: u64) -> Self {
+        Self {
+            requests: self.requests.saturating_mul(number),
+            input_tokens: self.input_tokens.saturating_mul(number),
+            output_tokens: self.output_tokens.saturating_mul(number),
+            cost_micros: self.cost_micros.saturating_mul(number),
+        }
+    }
+
+    /// Whether `other` is at most this, in every unit.
+    #[must_use]
+    pub const fn covers(&self, other: Self) -> bool {
+        self.requests >= other.requests
+            && self.input_tokens >= other.input_tokens
+            && self.output_tokens >= other.output_tokens
+            && self.cost_micros >= other.cost_micros
+    }
+
+    /// The larger of both, unit by unit.
+    #[must_use]
+    pub fn largest(self, other: Self) -> Self {
+        Self {
+            requests: self.requests.max(other.requests),
+            input_tokens: self.input_tokens.max(other.input_tokens),
+            output_tokens: self.output_tokens.max(other.output_tokens),
+            cost_micros: self.cost_micros.max(other.cost_micros),
         }
     }
 

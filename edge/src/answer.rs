@@ -5,7 +5,10 @@
 //! status went out before that was known says what was known then.
 
 use crate::visit::Visit;
-use alphagate_contract::{problem::Problem, quota::book::Room};
+use alphagate_contract::{
+    problem::Problem,
+    quota::{Amounts, Unit, book::Room},
+};
 use worker::{Headers, Request, Response, ResponseBody, Result};
 
 /// Limits of the caller's quotas, for `x-ratelimit-*`.
@@ -15,6 +18,24 @@ pub struct Limits {
     pub requests: Option<Room>,
     /// The tightest quota on tokens.
     pub tokens: Option<Room>,
+}
+
+impl Limits {
+    /// The limits once `taken` more is used. Which kind of tokens the tightest quota counts is not known here, so both
+    /// kinds are.
+    #[must_use]
+    pub const fn after(self, taken: Amounts) -> Self {
+        const fn less(room: Option<Room>, amount: u64) -> Option<Room> {
+            match room {
+                Some(room) => Some(Room { remaining: room.remaining.saturating_sub(amount), ..room }),
+                None => None,
+            }
+        }
+        Self {
+            requests: less(self.requests, taken.requests),
+            tokens: less(self.tokens, taken.of(Unit::TotalTokens)),
+        }
+    }
 }
 
 /// An error in the OpenAI envelope.

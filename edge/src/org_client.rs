@@ -4,13 +4,14 @@
 
 use crate::{
     answer::Limits,
-    config,
-    org_wire::{AskNewer, Cancel, ListNames, Names, Reserve, Reserved, Settle},
+    config, org_leases,
+    org_wire::{AskNewer, Cancel, Given, ListNames, Names, Reserve, Reserved, Settle},
     resolve::{Route, Trail},
     visit::{self, Visit},
     wait,
 };
 use alphagate_contract::{
+    endpoint::QuotaMode,
     id::{OrgId, RequestId},
     key::ApiKey,
     problem::{Code, Problem},
@@ -36,7 +37,18 @@ pub struct Reservation {
     pub id: RequestId,
     /// The limits for the answer's headers.
     pub limits: Limits,
-    orgs: Vec<OrgId>,
+    pub(crate) orgs: Vec<OrgId>,
+    /// Set if the version's quotas are leased.
+    pub(crate) leased: Option<Box<Leased>>,
+}
+
+/// What leased mode needs to settle a request.
+#[derive(Debug, Clone)]
+pub struct Leased {
+    /// When the request came, Unix milliseconds.
+    pub started_ms: u64,
+    /// The lease that it was admitted under; none: it was reserved by itself.
+    pub given: Option<Given>,
 }
 
 /// What came of asking.
@@ -70,6 +82,11 @@ pub async fn reserve(visit: &Visit, key: &ApiKey, asked: &Ask<'_>, attempt: u32)
     // that was cancelled cannot be used again.
     let id = if attempt == 0 { visit.id } else { visit::new_id(visit.started_ms)? };
     let caller = own_side(visit, key, asked, id);
+    // An install is asked of two objects; both would have to lease, so neither does.
+    let leased = asked.route.config()?.quota_mode == QuotaMode::Leased && asked.route.publisher == key.org;
+    if let Some(admission) = caller.admission.clone().filter(|_| leased) {
+        return org_leases::reserve(visit, caller, admission).await;
+    }
     let mut orgs = vec![key.org];
     let publisher = asked.route.publisher;
     let replies = if publisher == key.org {
@@ -80,7 +97,7 @@ pub async fn reserve(visit: &Visit, key: &ApiKey, asked: &Ask<'_>, attempt: u32)
         let (own, other) = join(ask(visit, &caller), ask(visit, &publisher)).await;
         vec![own, other]
     };
-    let reservation = Reservation { id, limits: Limits::default(), orgs };
+    let reservation = Reservation { id, limits: Limits::default(), orgs, leased: None };
     conclude(visit, reservation, replies)
 }
 
@@ -106,6 +123,7 @@ fn own_side(visit: &Visit, key: &ApiKey, asked: &Ask<'_>, id: RequestId) -> Rese
             stream,
         }),
         ttl_ms: visit.settings.reservation_ttl_ms,
+        lease: None,
     }
 }
 
@@ -120,10 +138,11 @@ fn publisher_side(visit: &Visit, asked: &Ask<'_>, id: RequestId) -> Reserve {
         estimate,
         admission: None,
         ttl_ms: visit.settings.reservation_ttl_ms,
+        lease: None,
     }
 }
 
-fn conclude(
+pub(crate) fn conclude(
     visit: &Visit,
     mut reservation: Reservation,
     replies: Vec<Option<Reserved>>,
@@ -187,6 +206,9 @@ fn over(refused: &Refused) -> Problem {
 
 /// Gives everything back, after the answer.
 pub fn cancel(visit: &Visit, reservation: Reservation) {
+    if org_leases::put_back(&reservation) {
+        return;
+    }
     let env = visit.env.clone();
     let limit_ms = visit.settings.object_timeout_ms;
     visit.context.wait_until(async move {
@@ -200,11 +222,16 @@ pub fn cancel(visit: &Visit, reservation: Reservation) {
 /// Replaces the reservation by what was used, in every object that holds it.
 pub async fn settle(env: &Env, limit_ms: u64, reservation: &Reservation, settle: &Settle) {
     for org in &reservation.orgs {
+        if let Some(leased) = &reservation.leased {
+            org_leases::settle(env, limit_ms, *org, leased, settle).await;
+            continue;
+        }
         repeat(env, *org, "/settle", settle, limit_ms).await;
     }
 }
 
-async fn repeat<T: Serialize>(env: &Env, org: OrgId, path: &str, body: &T, limit_ms: u64) {
+/// Tells an object until it answers, a few times.
+pub(crate) async fn repeat<T: Serialize>(env: &Env, org: OrgId, path: &str, body: &T, limit_ms: u64) {
     for _ in 0..SETTLE_TRIES {
         if call::<_, bool>(env, org, path, body, limit_ms).await.is_some() {
             return;
@@ -212,7 +239,8 @@ async fn repeat<T: Serialize>(env: &Env, org: OrgId, path: &str, body: &T, limit
     }
 }
 
-async fn ask(visit: &Visit, reserve: &Reserve) -> Option<Reserved> {
+/// Asks an object to reserve. `None`: no answer in time.
+pub(crate) async fn ask(visit: &Visit, reserve: &Reserve) -> Option<Reserved> {
     call(&visit.env, reserve.org, "/reserve", reserve, visit.settings.object_timeout_ms).await
 }
 

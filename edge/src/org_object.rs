@@ -7,7 +7,7 @@
 use crate::{
     clock, org_alarm,
     org_store::{Held, OrgStore},
-    org_wire::{AskNewer, Cancel, ListNames, Named, Names, Reserve, Reserved, Settle},
+    org_wire::{AskNewer, Cancel, ListNames, Named, Names, Reserve, Reserved, Return, Settle},
     settings::Settings,
 };
 use alphagate_contract::{
@@ -16,9 +16,10 @@ use alphagate_contract::{
     quota::{
         Amounts, Quota,
         book::{Book, Decision},
+        lease::LEASE_LOST_MS,
     },
     record::{LiveRecord, OrgRecord, Push, Pushed, Record, RecordKey, RecordValue},
-    usage::{Outcome, Served, UsageEvent},
+    usage::{Admission, Outcome, Served, UsageEvent},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -54,6 +55,7 @@ impl DurableObject for OrgObject {
         match request.path().as_str() {
             "/reserve" => reply(&self.reserve(&read(&body)?).await?),
             "/settle" => reply(&self.settle(&read(&body)?).await?),
+            "/return" => reply(&self.take_back(&read(&body)?).await?),
             "/cancel" => reply(&self.cancel(&read(&body)?).await?),
             "/records" => reply(&self.apply(&read(&body)?).await?),
             "/newer" => reply(&self.core()?.store.newer(&read::<AskNewer>(&body)?.seen)?),
@@ -125,7 +127,8 @@ impl OrgObject {
         self.expire(&core)?;
         let reserved = core.reserve(ask, &quotas)?;
         if matches!(reserved, Reserved::Admitted { .. }) {
-            self.wake_at(clock::now_ms().saturating_add(ask.ttl_ms)).await?;
+            let lost_ms = ask.lease.as_ref().map_or(ask.ttl_ms, |_| ask.ttl_ms.min(LEASE_LOST_MS));
+            self.wake_at(clock::now_ms().saturating_add(lost_ms)).await?;
         }
         Ok(reserved)
     }
@@ -148,6 +151,14 @@ impl OrgObject {
             let flush_ms = self.settings()?.ledger_flush_ms;
             self.wake_at(clock::now_ms().saturating_add(flush_ms)).await?;
         }
+        Ok(settled)
+    }
+
+    async fn take_back(&self, returned: &Return) -> Result<bool> {
+        let settled = self.core()?.take_back(returned)?;
+        // The alarm also looks when what still runs becomes an orphan.
+        let flush_ms = self.settings()?.ledger_flush_ms;
+        self.wake_at(clock::now_ms().saturating_add(flush_ms)).await?;
         Ok(settled)
     }
 
@@ -194,7 +205,8 @@ impl OrgObject {
     /// Charges reservations that nobody settled in time.
     fn expire(&self, core: &Core) -> Result<()> {
         let orphans = core.book.borrow_mut().expire(clock::now_ms());
-        for (id, reservation) in orphans {
+        // Of a lease there may be nothing left but tokens that no request took.
+        for (id, reservation) in orphans.into_iter().filter(|(_, held)| held.estimate.requests > 0) {
             let settle = Settle {
                 id,
                 outcome: Outcome::Orphaned,
@@ -245,11 +257,13 @@ impl Core {
                     };
                     self.store.hold(ask.id, &held)?;
                 }
+                let lease = self.grant(&mut book, ask, quotas)?;
                 self.store.save(&mut book)?;
                 Ok(Reserved::Admitted {
                     flagged: admitted.flagged,
                     requests: admitted.requests,
                     tokens: admitted.tokens,
+                    lease,
                 })
             }
             Decision::Refused(refused) => Ok(Reserved::Refused(*refused)),
@@ -276,6 +290,18 @@ impl Core {
             return Ok(());
         };
         let total_ms = clock::now_ms().saturating_sub(admission.at_ms);
+        self.append(admission, flagged, settle, amounts, total_ms)
+    }
+
+    /// Appends a usage event to the ledger.
+    pub(crate) fn append(
+        &self,
+        admission: Admission,
+        flagged: Vec<String>,
+        settle: &Settle,
+        amounts: Amounts,
+        total_ms: u64,
+    ) -> Result<()> {
         self.store.append(&UsageEvent {
             admission,
             outcome: settle.outcome,

@@ -5,6 +5,7 @@ use alphagate_contract::{
     quota::{
         Amounts, Quota, Subject,
         book::{Caller, Refused, Room},
+        lease::Wanted,
     },
     record::{Record, RecordKey},
     usage::{Admission, Outcome, Served},
@@ -31,6 +32,18 @@ pub struct Reserve {
     pub admission: Option<Admission>,
     /// After how long it counts as an orphan, milliseconds.
     pub ttl_ms: u64,
+    /// The lease that is asked for besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<AskLease>,
+}
+
+/// Grant a lease, if the request that asks is admitted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AskLease {
+    /// The lease's id, chosen by the Worker, so that it can be cancelled even if the answer is lost.
+    pub id: RequestId,
+    /// How much.
+    pub wanted: Wanted,
 }
 
 impl Reserve {
@@ -60,6 +73,9 @@ pub enum Reserved {
         requests: Option<Room>,
         /// The tightest quota on tokens.
         tokens: Option<Room>,
+        /// What the lease that was asked for has room for, if it was granted; the quotas above are as before it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lease: Option<Amounts>,
     },
     /// The Worker used old records; these are newer. Nothing was counted.
     Outdated {
@@ -94,6 +110,42 @@ pub struct Settle {
     /// Which target served it.
     #[serde(default)]
     pub served: Served,
+}
+
+/// A request that was admitted under a lease.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Given {
+    /// The lease.
+    pub lease: RequestId,
+    /// The usage event's beginning.
+    pub admission: Admission,
+    /// What it took of the lease.
+    pub estimate: Amounts,
+}
+
+/// A request of a version whose quotas are leased that has ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ended {
+    /// How.
+    pub settle: Settle,
+    /// From admission to its end, milliseconds: the object hears of it later.
+    pub total_ms: u64,
+    /// The lease that it was admitted under; none: it was reserved by itself.
+    pub given: Option<Given>,
+}
+
+/// Settle what has ended, reserve by itself what still runs under a lease, and give back what is left of it.
+/// The same again changes nothing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Return {
+    /// The lease that is over; none: only `ended` is told.
+    pub closes: Option<RequestId>,
+    /// What was admitted under it and has not ended.
+    pub running: Vec<Given>,
+    /// What has ended, under this lease or otherwise.
+    pub ended: Vec<Ended>,
+    /// After how long what still runs counts as an orphan, milliseconds.
+    pub ttl_ms: u64,
 }
 
 /// Give a reservation back.

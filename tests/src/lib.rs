@@ -6,6 +6,7 @@
 pub mod evaluator;
 pub mod events;
 mod host;
+mod mode;
 pub mod raw;
 mod resident;
 pub mod stage;
@@ -14,6 +15,7 @@ mod wait;
 pub use evaluator::Evaluator;
 pub use events::{Event, read_events};
 pub use host::{has_gvisor, memory_bytes, processes_with};
+pub use mode::Mode;
 pub use raw::Raw;
 pub use resident::resident_bytes;
 pub use stage::{Caller, Stage};

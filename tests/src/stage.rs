@@ -14,7 +14,7 @@ use alphagate_contract::{
     ring::Ring,
     sign::{self, Audience, SIGNATURE_HEADER, Signed},
 };
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use reqwest::Response;
 use serde_json::{Value, json};
 
@@ -25,6 +25,12 @@ use crate::{
 
 /// From a settlement to its event in control: a second in the ledger, and room for a loaded machine.
 const USAGE_MAX: Duration = Duration::from_secs(30);
+
+/// The second call within a second asks for a lease, and the more there are the larger the next one is.
+const OFTEN: usize = 12;
+
+/// How long it may take to use up a quota of some hundred requests.
+const USE_UP_MAX: Duration = Duration::from_secs(60);
 
 /// Where the edge takes control's records.
 const PUSH_PATH: &str = "/internal/v1/records";
@@ -161,6 +167,36 @@ impl Caller {
     pub async fn stream_bytes(&self, x_fake: Value) -> Result<Vec<u8>> {
         let response = self.post(json!({"stream": true, "x_fake": x_fake})).await?.error_for_status()?;
         Ok(response.bytes().await?.to_vec())
+    }
+
+    /// Calls so often that in leased mode the isolate holds a lease for this caller then. Each call must be served.
+    pub async fn call_often(&self) -> Result<()> {
+        for _ in 0..OFTEN {
+            let (status, body) = self.ask(json!({})).await?;
+            ensure!(status == 200, "{status}: {body}");
+        }
+        Ok(())
+    }
+
+    /// Calls until the quota is used up, also what is on lease elsewhere, and answers how many calls were served.
+    pub async fn use_up(&self) -> Result<u64> {
+        let mut served = 0;
+        let using_up = async {
+            loop {
+                let answer = self.post(json!({})).await?;
+                let retry_after = answer.headers().get("retry-after").map(|value| value.to_str());
+                let retry_after_s: u64 = retry_after.transpose()?.unwrap_or("0").parse()?;
+                match answer.status().as_u16() {
+                    200 => served += 1,
+                    429 if retry_after_s > 1 => return Ok(()),
+                    // It may be free again when a lease is returned.
+                    429 => tokio::time::sleep(Duration::from_millis(100)).await,
+                    status => bail!("{status}: {}", answer.text().await?),
+                }
+            }
+        };
+        tokio::time::timeout(USE_UP_MAX, using_up).await??;
+        Ok(served)
     }
 
     /// Posts with the provider's knobs and answers status and body.

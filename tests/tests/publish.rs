@@ -3,13 +3,19 @@
 use std::time::{Duration, Instant};
 
 use alphagate_bed::Bed;
-use alphagate_tests::{Caller, Stage, until};
+use alphagate_tests::{Caller, Mode, Stage, in_both_modes, until};
 use anyhow::{Context, Result, bail};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 /// What the local stack promises for a publish to be seen (issue and README).
 const VISIBLE_MAX: Duration = Duration::from_secs(2);
+
+in_both_modes! {
+    a_following_install_sees_a_publish_and_a_rollback_and_a_pinned_one_does_not,
+    a_withdrawn_endpoint_is_gone_at_once_for_everybody,
+    c08_records_that_arrive_out_of_order_leave_kv_at_the_highest_revision,
+}
 
 /// The version is told apart by the instructions that reach the provider.
 async fn served_instructions(stage: &Stage, caller: &Caller) -> Result<Value> {
@@ -30,18 +36,22 @@ async fn status(caller: &Caller) -> Result<u16> {
     Ok(caller.ask(json!({})).await?.0)
 }
 
-#[tokio::test]
-async fn a_following_install_sees_a_publish_and_a_rollback_and_a_pinned_one_does_not() -> Result<()> {
-    let stage = Stage::new(Bed::shared().await?, json!({"instructions": "one"})).await?;
+async fn a_following_install_sees_a_publish_and_a_rollback_and_a_pinned_one_does_not(
+    mode: Mode,
+) -> Result<()> {
+    let stage = Stage::new(Bed::shared().await?, mode.config(json!({"instructions": "one"}))).await?;
     let (_, following) = stage.consumer("follows", None).await?;
     let (_, pinned) = stage.consumer("pinned", Some(1)).await?;
     for caller in [&stage.caller, &following, &pinned] {
         assert_eq!(served_instructions(&stage, caller).await?, "one");
     }
-    let second = stage.add_version(json!({"instructions": "two"})).await?;
+    stage.caller.call_often().await?;
+    let second = stage.add_version(mode.config(json!({"instructions": "two"}))).await?;
     let publication = stage.org.admin.publish(&stage.endpoint, second, Some(1)).await?;
     assert_eq!(publication["state"], "live");
     sees(&stage, &following, "two").await?;
+    mode.until_seen().await;
+    assert_eq!(served_instructions(&stage, &stage.caller).await?, "two");
     assert_eq!(served_instructions(&stage, &pinned).await?, "one");
 
     stage.org.admin.publish(&stage.endpoint, 1, Some(second)).await?;
@@ -61,17 +71,17 @@ async fn a_publish_counts_on_what_is_live() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_withdrawn_endpoint_is_gone_at_once_for_everybody() -> Result<()> {
-    let stage = Stage::new(Bed::shared().await?, json!({})).await?;
+async fn a_withdrawn_endpoint_is_gone_at_once_for_everybody(mode: Mode) -> Result<()> {
+    let stage = Stage::new(Bed::shared().await?, mode.config(json!({}))).await?;
     let (_, following) = stage.consumer("follows", None).await?;
     let (_, pinned) = stage.consumer("pinned", Some(1)).await?;
     for caller in [&stage.caller, &following, &pinned] {
-        assert_eq!(status(caller).await?, 200);
+        caller.call_often().await?;
     }
     let path = format!("/v1/endpoints/{}/withdraw", stage.endpoint);
     let reply = stage.org.admin.call(Method::POST, &path, Some(&json!({}))).await?;
     assert!(reply.status.is_success(), "{}", reply.body);
+    mode.until_seen().await;
     for caller in [&stage.caller, &following, &pinned] {
         assert_eq!(status(caller).await?, 404);
     }
@@ -167,11 +177,10 @@ async fn settled(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn c08_records_that_arrive_out_of_order_leave_kv_at_the_highest_revision() -> Result<()> {
+async fn c08_records_that_arrive_out_of_order_leave_kv_at_the_highest_revision(mode: Mode) -> Result<()> {
     let bed = Bed::shared().await?;
-    let stage = Stage::new(bed, json!({"instructions": "one"})).await?;
-    let second = stage.add_version(json!({"instructions": "two"})).await?;
+    let stage = Stage::new(bed, mode.config(json!({"instructions": "one"}))).await?;
+    let second = stage.add_version(mode.config(json!({"instructions": "two"}))).await?;
     let key = format!("v1/live/{}", stage.endpoint);
     let live = |place: u64| {
         let version = if place == 9 { second } else { 1 };

@@ -9,10 +9,25 @@ use std::{
 };
 
 use alphagate_bed::{Bed, KvMode};
-use alphagate_tests::{Caller, Stage};
+use alphagate_tests::{Caller, Mode, Stage, in_both_modes};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+
+in_both_modes! {
+    of_a_thousand_requests_for_four_hundred_units_four_hundred_are_admitted,
+    a_clock_that_steps_is_no_reason_to_go_by_what_was_so_before,
+    of_a_thousand_requests_for_the_last_unit_exactly_one_is_admitted,
+    a_refusal_says_which_quota_and_when_there_is_room,
+    a_provider_that_fails_costs_no_quota,
+    calls_at_once_are_capped_and_freed,
+    an_eviction_between_reserve_and_settle_neither_over_admits_nor_sticks,
+    a_clock_that_steps_back_moves_no_window,
+    the_installs_of_an_endpoint_are_each_under_the_publishers_quota,
+    a_revoked_key_is_refused_from_the_revokes_answer_on_while_kv_still_has_it,
+    a_suspended_org_is_refused_at_once,
+    a_publisher_never_pays_for_an_install_without_a_limit,
+}
 
 const LAST_UNIT_CALLERS: usize = 1_000;
 const RUNNING_CALLS: usize = 1_000;
@@ -21,9 +36,8 @@ fn org_quota(limit: Value) -> Value {
     json!([{"subject": {"kind": "org"}, "limit": limit}])
 }
 
-#[tokio::test]
-async fn of_a_thousand_requests_for_the_last_unit_exactly_one_is_admitted() -> Result<()> {
-    let stage = Stage::new(Bed::shared().await?, json!({})).await?;
+async fn of_a_thousand_requests_for_the_last_unit_exactly_one_is_admitted(mode: Mode) -> Result<()> {
+    let stage = Stage::new(Bed::shared().await?, mode.config(json!({}))).await?;
     let second = stage.org.admin.mint_key("second", &["call"]).await?;
     let callers = [stage.caller.clone(), Caller { key: second, ..stage.caller.clone() }];
     for window in ["minute", "hour", "day", "month"] {
@@ -56,9 +70,8 @@ async fn of_a_thousand_requests_for_the_last_unit_exactly_one_is_admitted() -> R
     Ok(())
 }
 
-#[tokio::test]
-async fn a_refusal_says_which_quota_and_when_there_is_room() -> Result<()> {
-    let stage = Stage::new(Bed::shared().await?, json!({})).await?;
+async fn a_refusal_says_which_quota_and_when_there_is_room(mode: Mode) -> Result<()> {
+    let stage = Stage::new(Bed::shared().await?, mode.config(json!({}))).await?;
     stage.org.admin.put_quotas(&org_quota(json!({"unit": "requests", "window": "hour", "cap": 1}))).await?;
     let first = stage.caller.post(json!({})).await?;
     assert_eq!(first.headers()["x-ratelimit-limit-requests"], "1");
@@ -74,14 +87,49 @@ async fn a_refusal_says_which_quota_and_when_there_is_room() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_provider_that_fails_costs_no_quota() -> Result<()> {
-    let stage = Stage::new(Bed::shared().await?, json!({})).await?;
-    stage.org.admin.put_quotas(&org_quota(json!({"unit": "requests", "window": "hour", "cap": 1}))).await?;
-    for fault in [json!({"refuse": "reset"}), json!({"status": 500}), json!({"status": 429})] {
-        assert!(stage.caller.ask(fault).await?.0 >= 400);
+async fn a_provider_that_fails_costs_no_quota(mode: Mode) -> Result<()> {
+    for cap in [1, 64] {
+        let stage = Stage::new(Bed::shared().await?, mode.config(json!({}))).await?;
+        stage.org.admin.put_quotas(&org_quota(requests_an_hour(cap))).await?;
+        for fault in [json!({"refuse": "reset"}), json!({"status": 500}), json!({"status": 429})] {
+            for _ in 0..cap {
+                assert!(stage.caller.ask(fault.clone()).await?.0 >= 400);
+            }
+        }
+        assert_eq!(stage.caller.use_up().await?, cap);
     }
-    assert_eq!(returned(&stage.caller).await?, 200);
+    Ok(())
+}
+
+fn requests_an_hour(cap: u64) -> Value {
+    json!({"unit": "requests", "window": "hour", "cap": cap})
+}
+
+/// Far from the cap an isolate holds leases; near it single units. Every unit is given once.
+async fn of_a_thousand_requests_for_four_hundred_units_four_hundred_are_admitted(mode: Mode) -> Result<()> {
+    const UNITS: u64 = 400;
+    let stage = Stage::new(Bed::shared().await?, mode.config(json!({}))).await?;
+    let second = stage.org.admin.mint_key("second", &["call"]).await?;
+    let callers = [stage.caller.clone(), Caller { key: second, ..stage.caller.clone() }];
+    stage.org.admin.put_quotas(&org_quota(requests_an_hour(UNITS))).await?;
+    let mut tasks = JoinSet::new();
+    for lane in 0..40 {
+        let caller = callers[lane % 2].clone();
+        tasks.spawn(async move {
+            let mut served = 0;
+            for _ in 0..25 {
+                served += u64::from(caller.ask(json!({})).await?.0 == 200);
+            }
+            anyhow::Ok(served)
+        });
+    }
+    let mut served: u64 = tasks.join_all().await.into_iter().sum::<Result<u64>>()?;
+    assert!(served <= UNITS, "{served}");
+    // What was on lease and not used has come back.
+    served += stage.caller.use_up().await?;
+    assert_eq!(served, UNITS);
+    assert_eq!(stage.calls().counts().started, UNITS);
+    stage.usage(UNITS as usize).await?;
     Ok(())
 }
 
@@ -98,9 +146,8 @@ async fn returned(caller: &Caller) -> Result<u16> {
     .await?
 }
 
-#[tokio::test]
-async fn calls_at_once_are_capped_and_freed() -> Result<()> {
-    let stage = Stage::new(Bed::shared().await?, json!({})).await?;
+async fn calls_at_once_are_capped_and_freed(mode: Mode) -> Result<()> {
+    let stage = Stage::new(Bed::shared().await?, mode.config(json!({}))).await?;
     stage.org.admin.put_quotas(&org_quota(json!({"concurrency": 3}))).await?;
     let mut running = JoinSet::new();
     for _ in 0..3 {
@@ -118,9 +165,8 @@ async fn calls_at_once_are_capped_and_freed() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn an_eviction_between_reserve_and_settle_neither_over_admits_nor_sticks() -> Result<()> {
-    let stage = Stage::new(Bed::shared().await?, json!({})).await?;
+async fn an_eviction_between_reserve_and_settle_neither_over_admits_nor_sticks(mode: Mode) -> Result<()> {
+    let stage = Stage::new(Bed::shared().await?, mode.config(json!({}))).await?;
     let quotas = json!([
         {"subject": {"kind": "org"}, "limit": {"unit": "requests", "window": "hour", "cap": 2}},
         {"subject": {"kind": "org"}, "limit": {"concurrency": 1}},
@@ -141,11 +187,10 @@ async fn an_eviction_between_reserve_and_settle_neither_over_admits_nor_sticks()
     Ok(())
 }
 
-#[tokio::test]
-async fn a_clock_that_steps_back_moves_no_window() -> Result<()> {
+async fn a_clock_that_steps_back_moves_no_window(mode: Mode) -> Result<()> {
     let bed: &'static Bed =
         Box::leak(Box::new(Bed::start(alphagate_bed::Options::default().with_knobs()).await?));
-    let stage = Stage::new(bed, json!({})).await?;
+    let stage = Stage::new(bed, mode.config(json!({}))).await?;
     stage.org.admin.put_quotas(&org_quota(json!({"unit": "requests", "window": "minute", "cap": 1}))).await?;
     assert_eq!(stage.caller.ask(json!({})).await?.0, 200);
     for offset_ms in [-3_600_000, -60_000, 0] {
@@ -157,9 +202,24 @@ async fn a_clock_that_steps_back_moves_no_window() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn the_installs_of_an_endpoint_are_each_under_the_publishers_quota() -> Result<()> {
-    let stage = Stage::new(Bed::shared().await?, json!({})).await?;
+async fn a_clock_that_steps_is_no_reason_to_go_by_what_was_so_before(mode: Mode) -> Result<()> {
+    let bed: &'static Bed =
+        Box::leak(Box::new(Bed::start(alphagate_bed::Options::default().with_knobs()).await?));
+    let mut offset_ms = 0;
+    for step_ms in [-60_000, 60_000] {
+        let stage = Stage::new(bed, mode.config(json!({}))).await?;
+        stage.caller.call_often().await?;
+        stage.org.admin.revoke_key(&stage.caller.key.id).await?;
+        // Whatever is left of a lease's second, the step ends it.
+        offset_ms += step_ms;
+        bed.shift_edge_clock(offset_ms).await?;
+        assert_eq!(stage.caller.ask(json!({})).await?.0, 401, "{step_ms}");
+    }
+    Ok(())
+}
+
+async fn the_installs_of_an_endpoint_are_each_under_the_publishers_quota(mode: Mode) -> Result<()> {
+    let stage = Stage::new(Bed::shared().await?, mode.config(json!({}))).await?;
     let limits = json!([{"unit": "requests", "window": "day", "cap": 2}]);
     let body = json!({"installs": {"payer": "publisher", "limits": limits}});
     let path = format!("/v1/endpoints/{}", stage.endpoint);
@@ -175,11 +235,10 @@ async fn the_installs_of_an_endpoint_are_each_under_the_publishers_quota() -> Re
     Ok(())
 }
 
-#[tokio::test]
-async fn a_revoked_key_is_refused_from_the_revokes_answer_on_while_kv_still_has_it() -> Result<()> {
+async fn a_revoked_key_is_refused_from_the_revokes_answer_on_while_kv_still_has_it(mode: Mode) -> Result<()> {
     let bed: &'static Bed =
         Box::leak(Box::new(Bed::start(alphagate_bed::Options::default().with_knobs()).await?));
-    let stage = Stage::new(bed, json!({})).await?;
+    let stage = Stage::new(bed, mode.config(json!({}))).await?;
     let revoked = Arc::new(AtomicBool::new(false));
     let (admitted_late, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     // KV answers what it has now, for ever: the record of a good key.
@@ -208,6 +267,7 @@ async fn a_revoked_key_is_refused_from_the_revokes_answer_on_while_kv_still_has_
         });
     }
     let answer = stage.org.admin.revoke_key(&stage.caller.key.id).await?;
+    mode.until_seen().await;
     revoked.store(true, Ordering::SeqCst);
     assert_eq!(answer["enforced"], true, "{answer}");
     for outcome in callers.join_all().await {
@@ -221,23 +281,22 @@ async fn a_revoked_key_is_refused_from_the_revokes_answer_on_while_kv_still_has_
     Ok(())
 }
 
-#[tokio::test]
-async fn a_suspended_org_is_refused_at_once() -> Result<()> {
-    let stage = Stage::new(Bed::shared().await?, json!({})).await?;
-    assert_eq!(stage.caller.ask(json!({})).await?.0, 200);
+async fn a_suspended_org_is_refused_at_once(mode: Mode) -> Result<()> {
+    let stage = Stage::new(Bed::shared().await?, mode.config(json!({}))).await?;
+    stage.caller.call_often().await?;
     let path = format!("/operator/v1/orgs/{}", stage.org.id);
     for (suspended, expected) in [(true, 403), (false, 200)] {
         let body = json!({"suspended": suspended});
         let reply = stage.bed.operator()?.call(reqwest::Method::PATCH, &path, Some(&body)).await?;
         assert!(reply.status.is_success(), "{}", reply.body);
+        mode.until_seen().await;
         assert_eq!(stage.caller.ask(json!({})).await?.0, expected);
     }
     Ok(())
 }
 
-#[tokio::test]
-async fn a_publisher_never_pays_for_an_install_without_a_limit() -> Result<()> {
-    let stage = Stage::new(Bed::shared().await?, json!({})).await?;
+async fn a_publisher_never_pays_for_an_install_without_a_limit(mode: Mode) -> Result<()> {
+    let stage = Stage::new(Bed::shared().await?, mode.config(json!({}))).await?;
     let (_, consumer) = stage.consumer("unlimited", None).await?;
     assert_eq!(consumer.ask(json!({})).await?.0, 200);
     // The org's record without its limits, as if they were still on their way.

@@ -2,12 +2,15 @@
 //!
 //! Promise: for a quota on requests, no window ever holds more admitted requests than its cap, whatever the order
 //! of calls, the evictions and the clock. Tokens and cost are reserved at an estimate and replaced by what was used,
-//! so they can pass their cap by at most what the running requests use beyond their estimates.
+//! so they can pass their cap by at most what the running requests use beyond their estimates. A lease is counted as
+//! used from its grant on; only what is returned of it comes back.
 //!
 //! The book is a plain value. Whoever owns it calls one method at a time, and stores what [`Book::take_changes`]
 //! names before it answers.
 
-use super::{Action, Amounts, Limit, Quota, Rate, Subject, Window, meter::Meter};
+mod leases;
+
+use super::{Action, Amounts, Limit, Quota, Rate, Subject, Window, lease::LEASE_MS, meter::Meter};
 use crate::id::{EndpointId, InstallId, KeyId, RequestId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const TOMBSTONE_MS: u64 = 60_000;
 
 /// Whose request it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Caller {
     /// The key; none on the publisher's side of an install.
     pub key: Option<KeyId>,
@@ -43,21 +46,36 @@ impl Caller {
         };
         applies.then_some(quota.subject)
     }
+
+    /// The quotas that apply to this caller, each with the subject whose meter it reads.
+    fn applying<'a>(&self, quotas: &'a [Quota]) -> Vec<(Subject, &'a Quota)> {
+        quotas.iter().filter_map(|quota| self.meter_subject(quota).map(|subject| (subject, quota))).collect()
+    }
 }
 
-/// A request that was admitted and has not been settled.
+/// A request that was admitted and has not been settled; or a lease, under which an isolate admits many.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
-    /// When it was admitted, on the book's clock.
+    /// When it was admitted, on the book's clock; of a lease, when it ends.
     pub at_ms: u64,
     /// When it counts as an orphan.
     pub expires_ms: u64,
-    /// What was reserved.
+    /// What was reserved; of a lease, what has not been taken out of it.
     pub estimate: Amounts,
+    /// Of a lease, the requests that were taken out of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    taken: Option<BTreeSet<RequestId>>,
     /// The meters it was counted in.
     meters: Vec<(Subject, Window)>,
     /// The subjects whose concurrency it takes part in.
     subjects: Vec<Subject>,
+}
+
+impl Reservation {
+    /// How many requests may be running by it.
+    const fn running(&self) -> u64 {
+        if self.taken.is_some() { self.estimate.requests } else { 1 }
+    }
 }
 
 /// A request was admitted.
@@ -113,6 +131,13 @@ pub struct Changes {
     pub tombstones: BTreeSet<RequestId>,
 }
 
+/// When something counts, and when it counts as an orphan.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    at_ms: u64,
+    expires_ms: u64,
+}
+
 /// All that an org's object counts.
 #[derive(Debug, Default)]
 pub struct Book {
@@ -143,8 +168,10 @@ impl Book {
         let youngest_ms =
             book.meters.iter().filter_map(|((_, window), meter)| meter.youngest_ms(*window)).max();
         book.now_ms = book.now_ms.max(youngest_ms.unwrap_or(0));
-        for subject in book.open.values().flat_map(|reservation| &reservation.subjects) {
-            *book.running.entry(*subject).or_default() += 1;
+        for reservation in book.open.values() {
+            for subject in &reservation.subjects {
+                *book.running.entry(*subject).or_default() += reservation.running();
+            }
         }
         book
     }
@@ -199,10 +226,7 @@ impl Book {
         if self.open.contains_key(&id) || self.tombstones.contains_key(&id) {
             return Decision::Spent;
         }
-        let applying: Vec<(Subject, &Quota)> = quotas
-            .iter()
-            .filter_map(|quota| caller.meter_subject(quota).map(|subject| (subject, quota)))
-            .collect();
+        let applying = caller.applying(quotas);
         let mut flagged = Vec::new();
         let mut longest: Option<Refused> = None;
         for (subject, quota) in &applying {
@@ -219,7 +243,8 @@ impl Book {
         if let Some(refused) = longest {
             return Decision::Refused(Box::new(refused));
         }
-        self.count(&applying, id, estimate, ttl_ms);
+        let expires_ms = self.now_ms.saturating_add(ttl_ms);
+        self.count(&applying, id, Span { at_ms: self.now_ms, expires_ms }, estimate, None);
         Decision::Admitted(Admitted {
             flagged,
             requests: self.tightest(&applying, |unit| unit == super::Unit::Requests),
@@ -280,6 +305,11 @@ impl Book {
         });
     }
 
+    /// Whether this id was used before, or cancelled before it came.
+    fn is_spent(&self, id: RequestId) -> bool {
+        self.open.contains_key(&id) || self.tombstones.contains_key(&id)
+    }
+
     fn tick(&mut self, now_ms: u64) {
         self.now_ms = self.now_ms.max(now_ms);
     }
@@ -295,8 +325,14 @@ impl Book {
                 let now_ms = self.now_ms;
                 let meter = self.rolled(subject, window);
                 let amount = estimate.of(unit);
-                let fits = meter.sum(unit).checked_add(amount).is_some_and(|sum| sum <= cap);
-                (!fits).then(|| meter.wait_ms(window, now_ms, unit, amount, cap))
+                let sum = meter.sum(unit);
+                if sum.checked_add(amount).is_some_and(|sum| sum <= cap) {
+                    return None;
+                }
+                let wait_ms = meter.wait_ms(window, now_ms, unit, amount, cap);
+                let without_leases = sum.saturating_sub(self.on_lease(subject, window, unit));
+                let may_return = without_leases.checked_add(amount).is_some_and(|sum| sum <= cap);
+                Some(if may_return { wait_ms.map(|ms| ms.min(LEASE_MS)) } else { wait_ms })
             }
         }
     }
@@ -307,7 +343,14 @@ impl Book {
         meter
     }
 
-    fn count(&mut self, applying: &[(Subject, &Quota)], id: RequestId, estimate: Amounts, ttl_ms: u64) {
+    fn count(
+        &mut self,
+        applying: &[(Subject, &Quota)],
+        id: RequestId,
+        span: Span,
+        estimate: Amounts,
+        taken: Option<BTreeSet<RequestId>>,
+    ) {
         let meters: BTreeSet<(Subject, Window)> = applying
             .iter()
             .filter_map(|(subject, quota)| match quota.limit {
@@ -316,25 +359,27 @@ impl Book {
             })
             .collect();
         for (subject, window) in &meters {
-            let now_ms = self.now_ms;
-            self.rolled(*subject, *window).add(*window, now_ms, estimate);
+            self.rolled(*subject, *window).add(*window, span.at_ms, estimate);
         }
         let subjects: BTreeSet<Subject> = applying.iter().map(|(subject, _)| *subject).collect();
-        for subject in &subjects {
-            *self.running.entry(*subject).or_default() += 1;
+        let reservation = Reservation {
+            at_ms: span.at_ms,
+            expires_ms: span.expires_ms,
+            estimate,
+            taken,
+            meters: meters.iter().copied().collect(),
+            subjects: subjects.into_iter().collect(),
+        };
+        self.changes.meters.extend(meters);
+        self.open(id, reservation);
+    }
+
+    fn open(&mut self, id: RequestId, reservation: Reservation) {
+        for subject in &reservation.subjects {
+            *self.running.entry(*subject).or_default() += reservation.running();
         }
-        self.changes.meters.extend(meters.iter().copied());
         self.changes.reservations.insert(id);
-        self.open.insert(
-            id,
-            Reservation {
-                at_ms: self.now_ms,
-                expires_ms: self.now_ms.saturating_add(ttl_ms),
-                estimate,
-                meters: meters.into_iter().collect(),
-                subjects: subjects.into_iter().collect(),
-            },
-        );
+        self.open.insert(id, reservation);
     }
 
     fn close(&mut self, id: RequestId, used: Amounts) -> Option<Reservation> {
@@ -353,7 +398,7 @@ impl Book {
         }
         for subject in &reservation.subjects {
             if let Some(running) = self.running.get_mut(subject) {
-                *running = running.saturating_sub(1);
+                *running = running.saturating_sub(reservation.running());
             }
         }
         self.running.retain(|_, running| *running > 0);
@@ -376,4 +421,4 @@ impl Book {
 
 #[cfg(test)]
 #[path = "book_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -6,6 +6,7 @@ use crate::{
     quota::{Concurrency, Unit},
 };
 use proptest::prelude::*;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 const TTL_MS: u64 = 30_000;
@@ -53,16 +54,19 @@ fn subjects() -> Vec<Subject> {
 }
 
 /// Writes the book out and reads it back, as an eviction does.
-fn evict(book: &mut Book) {
+pub fn evict(book: &mut Book) {
     let changes = book.take_changes();
     assert!(changes.meters.iter().all(|key| book.meters.contains_key(key) || book.meter(key).is_none()));
-    let text = |value: &Meter| serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap();
     *book = Book::load(
         book.now_ms,
-        book.meters.iter().map(|(key, meter)| (*key, text(meter))).collect::<Vec<_>>(),
-        book.open.iter().map(|(id, held)| (*id, held.clone())).collect::<Vec<_>>(),
+        book.meters.iter().map(|(key, meter)| (*key, read_back(meter))).collect::<Vec<_>>(),
+        book.open.iter().map(|(id, held)| (*id, read_back(held))).collect::<Vec<_>>(),
         book.tombstones.clone(),
     );
+}
+
+fn read_back<T: Serialize + DeserializeOwned>(value: &T) -> T {
+    serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
 }
 
 #[derive(Debug, Clone)]

@@ -29,12 +29,13 @@ impl Meter {
         self.buckets.iter().fold(0, |sum, (_, amounts)| sum.saturating_add(amounts.of(unit)))
     }
 
-    /// Adds to the bucket of `now_ms`.
-    pub(super) fn add(&mut self, window: Window, now_ms: u64, amounts: Amounts) {
-        let bucket = Self::bucket(window, now_ms);
-        match self.buckets.iter_mut().find(|(other, _)| *other == bucket) {
+    /// Adds to the bucket of `at_ms`, which may be one that has not begun.
+    pub(super) fn add(&mut self, window: Window, at_ms: u64, amounts: Amounts) {
+        let bucket = Self::bucket(window, at_ms);
+        let place = self.buckets.partition_point(|(other, _)| *other < bucket);
+        match self.buckets.get_mut(place).filter(|(other, _)| *other == bucket) {
             Some((_, sum)) => *sum = sum.plus(amounts),
-            None => self.buckets.push((bucket, amounts)),
+            None => self.buckets.insert(place, (bucket, amounts)),
         }
     }
 
