@@ -28,6 +28,7 @@ mod leases;
 mod lifecycle;
 mod memory;
 mod models;
+mod opened;
 mod org_alarm;
 mod org_client;
 mod org_leases;

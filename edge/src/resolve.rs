@@ -3,7 +3,7 @@
 //! Invariant: the trail holds the revision of every record that was looked at, also where the way ended, so that the
 //! objects that own them can say whether one is out of date.
 
-use crate::{canary, config, visit::Visit};
+use crate::{canary, config, opened, visit::Visit};
 use alphagate_contract::{
     endpoint::{Target, VersionConfig},
     id::{CredentialId, EndpointId, InstallId, OrgId},
@@ -159,9 +159,11 @@ impl Route {
 fn open(visit: &Visit, id: CredentialId, record: &CredentialRecord) -> Result<Secret<String>, Problem> {
     let binding =
         Binding { org: record.org, credential: id, revision: record.sealed_revision, origin: &record.origin };
-    record.sealed.open(&visit.settings.seal_keys, &binding).map_err(|error| {
-        worker::console_error!("credential {id}: {error}");
-        Code::EndpointMisconfigured.into()
+    opened::secret(id, record, || {
+        record.sealed.open(&visit.settings.seal_keys, &binding).map_err(|error| {
+            worker::console_error!("credential {id}: {error}");
+            Code::EndpointMisconfigured.into()
+        })
     })
 }
 
