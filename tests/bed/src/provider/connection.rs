@@ -25,9 +25,20 @@ pub(super) struct Head {
 }
 
 impl Head {
-    fn header(&self, name: &str) -> Option<&str> {
+    /// The first header of this name, in any case.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// The path without its query.
+    pub(super) fn route(&self) -> &str {
+        self.path.split_once('?').map_or(&self.path, |(route, _)| route)
+    }
+
+    /// What stands behind the `?`; empty if nothing does.
+    pub(super) fn query(&self) -> &str {
+        self.path.split_once('?').map_or("", |(_, query)| query)
     }
 
     pub(super) fn wants_close(&self) -> bool {

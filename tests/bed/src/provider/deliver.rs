@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::call::{Answer, Event};
+use super::answer::{Answer, Event};
 use super::knobs::Knobs;
 use super::ledger::Entry;
 use super::sse;
@@ -68,22 +68,22 @@ impl Delivery<'_> {
         if let Some(end) = self.fault_after_all(count, &mut wire).await? {
             return Some(self.close(end, wire).await);
         }
-        if Knobs::on(self.knobs.done_marker) {
+        if self.knobs.done_marker.unwrap_or(answer.done_marker) {
             wire.body(&sse::done_marker(self.knobs)).await?;
         }
         wire.end().await?;
         Some(End::Complete)
     }
 
-    /// The response object as one JSON body.
+    /// The whole answer as one JSON body.
     pub(super) async fn whole(mut self, mut wire: Wire<'_>, answer: &Answer) -> Fate {
         self.headers.push(("content-type", "application/json".to_owned()));
-        let mut body = answer.response.to_string();
+        let mut body = answer.whole.to_string();
         if Knobs::on(self.knobs.invalid_json) {
             body.truncate(body.len().min(1));
             body.push_str(" not json");
         }
-        wire.head("200 OK", &self.headers).await?;
+        wire.head(&status_line(answer.status), &self.headers).await?;
         let (half, rest) = body.as_bytes().split_at(body.len() / 2);
         wire.body(half).await?;
         let knobs = self.knobs;
@@ -145,4 +145,9 @@ impl Delivery<'_> {
 
 fn hits(knob: Option<u32>, index: usize) -> bool {
     knob.is_some_and(|after| usize::try_from(after) == Ok(index))
+}
+
+/// The status as it stands in the first line.
+pub(super) fn status_line(status: u16) -> String {
+    format!("{status} {}", if status == 200 { "OK" } else { "Fault" })
 }

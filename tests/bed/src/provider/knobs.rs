@@ -1,7 +1,7 @@
 //! What the provider can do wrong, one call at a time: the provider's side of the fault table.
 //!
-//! A call carries its knobs in the body field `x_fake`, which a gateway must pass through untouched. What a call
-//! does not say, its model's knobs say, then the provider's own. Invariant: a knob that does not exist is an error.
+//! A call carries its knobs in the body field `x_fake`, which a gateway that does not translate must pass through
+//! untouched. What a call does not say, its model's knobs say, then the provider's own. Invariant: a knob that does not exist is an error.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -14,7 +14,7 @@ pub struct Knobs {
     pub delay_headers_ms: Option<u64>,
     /// End the connection before any byte.
     pub refuse: Option<Refusal>,
-    /// Answer with this status and OpenAI's error envelope.
+    /// Answer with this status and the protocol's error envelope.
     pub status: Option<u16>,
     /// `retry-after` of an error answer, in whatever form.
     pub retry_after: Option<String>,
@@ -36,7 +36,7 @@ pub struct Knobs {
     pub chunk_bytes: Option<usize>,
     /// Wait so long after every event.
     pub delay_event_ms: Option<u64>,
-    /// How lines end.
+    /// How lines end. Unsaid, with CRLF in Gemini's streams and LF in others.
     pub eol: Option<Eol>,
     /// Begin with a byte order mark.
     pub bom: Option<bool>,
@@ -48,7 +48,7 @@ pub struct Knobs {
     pub drop_event_lines: Option<bool>,
     /// End without the blank line that closes the last event.
     pub no_final_blank_line: Option<bool>,
-    /// End with `data: [DONE]`.
+    /// End with `data: [DONE]`, or not. Unsaid, chat completions do and others do not.
     pub done_marker: Option<bool>,
     /// Compress, although identity was asked for.
     pub gzip: Option<bool>,
@@ -60,8 +60,24 @@ pub struct Knobs {
     pub answers: Option<Vec<Scripted>>,
     /// The number of words, and so of deltas, when `text` is not given.
     pub words: Option<u32>,
+    /// The text of the answer to results of tools, instead of `text`.
+    pub text_after_tools: Option<String>,
+    /// The tools that are called. Once: results of tools are answered with text.
+    pub tool_calls: Option<Vec<ScriptedCall>>,
+    /// Send the arguments of several calls by turns (chat completions).
+    pub interleave: Option<bool>,
+    /// What the model thinks first. Shown as far as the request asks for it, as real providers do.
+    pub reasoning: Option<String>,
+    /// The member of a chat completion that holds the reasoning: `reasoning_content` if not given.
+    pub reasoning_field: Option<String>,
+    /// The model's refusal.
+    pub refusal: Option<String>,
     /// How the answer ends.
     pub terminal: Option<Terminal>,
+    /// The reason for the end, in the protocol's own word, instead of what `terminal` means there.
+    pub stop_reason: Option<String>,
+    /// Gemini's reason to answer nothing to this prompt.
+    pub block_reason: Option<String>,
     /// The usage to report instead of what was counted.
     pub usage: Option<Tokens>,
     /// Whether the response object repeats the request's instructions, as OpenAI's does. On unless `false`.
@@ -76,6 +92,19 @@ pub struct Scripted {
     pub when: String,
     /// The text of the answer.
     pub text: String,
+}
+
+/// A call of a tool.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScriptedCall {
+    /// The tool's name.
+    pub name: String,
+    /// Its arguments, as the model writes them: JSON if it writes well.
+    pub arguments: String,
+    /// The call's id; made up if not given.
+    #[serde(default)]
+    pub id: Option<String>,
 }
 
 /// How a connection is ended before any byte of an answer.
@@ -101,7 +130,7 @@ pub enum Eol {
     Cr,
 }
 
-/// The last event of a stream, and the status of the response object.
+/// How an answer ends: in the Responses protocol the last event and the status, in others what is nearest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Terminal {
@@ -110,18 +139,36 @@ pub enum Terminal {
     Completed,
     /// `response.incomplete`, for `max_output_tokens`.
     Incomplete,
+    /// `response.incomplete`, for `content_filter`.
+    Filtered,
     /// `error`, then `response.failed`.
     Failed,
 }
 
 /// Token counts to report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tokens {
-    /// Of the request.
+    /// Of the request, those from and for the cache included.
     pub input_tokens: u64,
-    /// Of the answer.
+    /// Of the answer, the reasoning included.
     pub output_tokens: u64,
+    /// Of the request, those read from the cache.
+    #[serde(default)]
+    pub cached_tokens: u64,
+    /// Of the request, those written into the cache, where a provider says so.
+    #[serde(default)]
+    pub cache_write_tokens: u64,
+    /// Of the answer, those spent on reasoning.
+    #[serde(default)]
+    pub reasoning_tokens: u64,
+}
+
+impl Tokens {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
 }
 
 impl Knobs {

@@ -1,15 +1,27 @@
-//! A fake provider that speaks OpenAI's Responses and Embeddings APIs on 127.0.0.1, well or as badly as a test wants.
+//! A fake provider on 127.0.0.1, as good or as bad as a test wants: OpenAI's Responses, chat completions and
+//! embeddings, Anthropic's Messages and Gemini's `generateContent`.
 //!
 //! It stands on plain TCP: the faults it is made for lie below what an HTTP library lets one say.
-//! Invariant: without knobs it behaves as OpenAI does; with knobs it does exactly what they say.
+//! What is answered is a script, said once; each protocol renders it.
+//! Invariant: without knobs it behaves as the real ones do; with knobs it does exactly what they say.
 
-mod call;
+mod answer;
+mod anthropic;
+mod ask;
+mod chat;
 mod connection;
 mod deliver;
 mod embeddings;
+mod fault;
+mod gemini;
 mod knobs;
 mod ledger;
+mod place;
 mod png;
+mod protocol;
+mod responses;
+mod script;
+mod seal;
 mod serve;
 mod sse;
 #[cfg(test)]
@@ -29,7 +41,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::ports::Lease;
 use crate::{limits, runtime};
 
-pub use knobs::{Eol, Knobs, Refusal, Scripted, Terminal, Tokens};
+pub use knobs::{Eol, Knobs, Refusal, Scripted, ScriptedCall, Terminal, Tokens};
 pub use ledger::{Calls, Counts, Outcome, Seen};
 pub use png::png;
 
@@ -60,10 +72,10 @@ struct Defaults {
 }
 
 impl Shared {
-    fn knobs_for(&self, call: &call::Call<'_>) -> Knobs {
+    fn knobs_for(&self, ask: &ask::Ask<'_>) -> Knobs {
         let defaults = self.defaults.lock().unwrap_or_else(PoisonError::into_inner);
         let mut knobs = defaults.of_all.clone();
-        for more in [defaults.of_model.get(&call.model), call.x_fake.as_ref()].into_iter().flatten() {
+        for more in [defaults.of_model.get(&ask.model), ask.x_fake.as_ref()].into_iter().flatten() {
             knobs = more.over(&knobs);
         }
         knobs
@@ -94,7 +106,7 @@ impl Provider {
         format!("http://127.0.0.1:{}", self.lease.port)
     }
 
-    /// What a target's `base_url` is.
+    /// What a target's `base_url` is, in every protocol.
     pub fn base_url(&self) -> String {
         format!("{}/v1", self.url())
     }

@@ -1,21 +1,22 @@
 //! Routes of the provider, and the life of a connection.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use super::Shared;
-use super::call::{Answer, Call};
+use super::answer::Answer;
+use super::ask::{Ask, with_manners};
 use super::connection::{Broken, Connection, Head};
-use super::deliver::{Delivery, End};
-use super::embeddings;
+use super::deliver::{Delivery, End, status_line};
+use super::fault::Fault;
 use super::knobs::{Knobs, Refusal};
 use super::ledger::{Arrival, Entry};
 use super::png;
+use super::protocol::Protocol;
 use super::wire::Wire;
 
 /// Where a redirect leads that wants to reach the cloud's metadata service.
@@ -32,9 +33,7 @@ pub(super) async fn connection(stream: TcpStream, shared: Arc<Shared>) {
             Err(Broken::Gone) => return,
             Err(Broken::Halfway) => return shared.ledger.incomplete(),
             Err(Broken::Malformed(why)) => {
-                let _ =
-                    plain(&mut connection, "400 Bad Request", &[], &problem("invalid_request_error", why))
-                        .await;
+                let _ = refuse(&mut connection, Protocol::Responses, &Fault::invalid(why)).await;
                 return;
             }
         };
@@ -54,30 +53,34 @@ async fn read(connection: &mut Connection) -> Result<(Head, Vec<u8>), Broken> {
 }
 
 async fn answer(connection: &mut Connection, shared: &Shared, head: &Head, body: &[u8]) -> Option<End> {
-    let (path, query) = head.path.split_once('?').unwrap_or((&head.path, ""));
-    match (head.method.as_str(), path) {
-        ("POST", path) if path.ends_with("/responses") || path.ends_with("/embeddings") => {
-            call(connection, shared, head, body).await
+    let route = head.route();
+    match (head.method.as_str(), Protocol::of(route)) {
+        ("POST", Some(protocol)) => return call(connection, shared, protocol, head, body).await,
+        ("GET", _) if route.ends_with("/models") => {
+            let protocol = Protocol::of_caller(head);
+            return match protocol.admit(head) {
+                Ok(()) => plain(connection, "200 OK", protocol.headers(), &protocol.models()).await,
+                Err(fault) => refuse(connection, protocol, &fault).await,
+            };
         }
-        ("GET", path) if path.ends_with("/models") => {
-            let list = json!({"object": "list", "data": [
-                {"id": "fake-1", "object": "model", "created": 0, "owned_by": "alphagate"},
-            ]});
-            plain(connection, "200 OK", &[], &list).await
+        ("GET", _) if route == "/image.png" => {
+            let bytes = head.query().strip_prefix("bytes=").and_then(|bytes| bytes.parse().ok());
+            return bytes_answer(connection, "image/png", &png(bytes.unwrap_or(IMAGE_BYTES))).await;
         }
-        ("GET", "/image.png") => {
-            let bytes = query.strip_prefix("bytes=").and_then(|bytes| bytes.parse().ok());
-            bytes_answer(connection, "image/png", &png(bytes.unwrap_or(IMAGE_BYTES))).await
-        }
-        _ => {
-            plain(connection, "404 Not Found", &[], &problem("invalid_request_error", "Unknown route.")).await
-        }
+        _ => {}
     }
+    refuse(connection, Protocol::of_caller(head), &Fault::of(404, "Unknown route.")).await
 }
 
-async fn call(connection: &mut Connection, shared: &Shared, head: &Head, body: &[u8]) -> Option<End> {
-    let parsed: Result<Call<'_>, _> = serde_json::from_slice(body);
-    let model = parsed.as_ref().map(|call| call.model.as_str()).unwrap_or_default();
+async fn call(
+    connection: &mut Connection,
+    shared: &Shared,
+    protocol: Protocol,
+    head: &Head,
+    body: &[u8],
+) -> Option<End> {
+    let ask = Ask::read(protocol, head, body);
+    let model = ask.as_ref().map(|ask| ask.model.as_str()).unwrap_or_default();
     let mut entry = shared.ledger.enter(&Arrival {
         method: &head.method,
         path: &head.path,
@@ -85,22 +88,16 @@ async fn call(connection: &mut Connection, shared: &Shared, head: &Head, body: &
         body,
         model,
     });
-    if head.bearer().is_none() {
-        let error = problem("invalid_request_error", "You didn't provide an API key.");
-        return finish(entry, plain(connection, "401 Unauthorized", &[], &error).await);
-    }
-    let answer = parsed.map_err(|error| error.to_string()).and_then(|call| {
-        let knobs = shared.knobs_for(&call);
-        let embeddings = head.path.ends_with("/embeddings");
-        let answer =
-            if embeddings { embeddings::answer(body)?.into() } else { call.answer(&knobs, body.len()) };
-        Ok((call.stream && !embeddings, knobs, answer))
+    let answer = protocol.admit(head).and(ask).and_then(|ask| {
+        let knobs = shared.knobs_for(&ask);
+        let answer = ask.answer(head, &knobs, body.len())?;
+        Ok((ask.stream, with_manners(knobs, answer.eol), answer))
     });
     let end = match answer {
         Ok((stream, knobs, answer)) => {
-            respond(connection, shared, (stream, &answer), &knobs, &mut entry).await
+            respond(connection, shared, protocol, (stream, &answer), &knobs, &mut entry).await
         }
-        Err(why) => plain(connection, "400 Bad Request", &[], &problem("invalid_request_error", &why)).await,
+        Err(fault) => refuse(connection, protocol, &fault).await,
     };
     finish(entry, end)
 }
@@ -118,11 +115,12 @@ fn finish(entry: Entry, end: Option<End>) -> Option<End> {
 async fn respond(
     connection: &mut Connection,
     shared: &Shared,
+    protocol: Protocol,
     (stream, answer): (bool, &Answer),
     knobs: &Knobs,
     entry: &mut Entry,
 ) -> Option<End> {
-    let headers = vec![request_id(), ("openai-processing-ms", "1".to_owned())];
+    let headers = protocol.headers();
     let mut delivery = Delivery { knobs, entry, release: shared.release.subscribe(), headers };
     if Knobs::on(knobs.wait_for_release) {
         delivery.hold(connection).await?;
@@ -137,36 +135,45 @@ async fn respond(
     }
     if let Some(location) = &knobs.redirect {
         let location = if location.is_empty() { METADATA_URL } else { location };
-        let headers = [("location", location.to_owned())];
-        return plain(connection, "307 Temporary Redirect", &headers, &Value::Null).await;
+        let mut headers = protocol.headers();
+        headers.push(("location", location.to_owned()));
+        return plain(connection, "307 Temporary Redirect", headers, &Value::Null).await;
     }
     if let Some(status) = knobs.status {
-        return error(connection, status, knobs).await;
+        return error(connection, protocol, status, knobs).await;
     }
     let wire = Wire::new(connection, knobs);
     if stream { delivery.stream(wire, answer).await } else { delivery.whole(wire, answer).await }
 }
 
-async fn error(connection: &mut Connection, status: u16, knobs: &Knobs) -> Option<End> {
-    let kind = match status {
-        401 | 403 => "authentication_error",
-        429 => "rate_limit_error",
-        400..500 => "invalid_request_error",
-        _ => "server_error",
-    };
-    let retry_after = knobs.retry_after.clone().map(|value| ("retry-after", value));
-    let headers: Vec<(&str, String)> = retry_after.into_iter().collect();
-    plain(connection, &format!("{status} Fault"), &headers, &problem(kind, "A fault on purpose.")).await
+async fn error(connection: &mut Connection, protocol: Protocol, status: u16, knobs: &Knobs) -> Option<End> {
+    let mut headers = protocol.headers();
+    headers.extend(knobs.retry_after.clone().map(|value| ("retry-after", value)));
+    problem(connection, protocol, headers, &Fault::of(status, "A fault on purpose.")).await
+}
+
+async fn refuse(connection: &mut Connection, protocol: Protocol, fault: &Fault) -> Option<End> {
+    problem(connection, protocol, protocol.headers(), fault).await
+}
+
+async fn problem(
+    connection: &mut Connection,
+    protocol: Protocol,
+    headers: Vec<(&str, String)>,
+    fault: &Fault,
+) -> Option<End> {
+    let request_id = headers.first().map(|(_, id)| id.as_str()).unwrap_or_default();
+    let body = protocol.problem(fault, request_id);
+    plain(connection, &status_line(fault.status), headers, &body).await
 }
 
 async fn plain(
     connection: &mut Connection,
     status: &str,
-    headers: &[(&str, String)],
+    mut headers: Vec<(&str, String)>,
     body: &Value,
 ) -> Option<End> {
-    let mut headers = headers.to_vec();
-    headers.extend([request_id(), ("content-type", "application/json".to_owned())]);
+    headers.push(("content-type", "application/json".to_owned()));
     let body = if body.is_null() { String::new() } else { body.to_string() };
     with_length(connection, status, &headers, body.as_bytes()).await
 }
@@ -190,13 +197,4 @@ async fn with_length(
     answer.extend(body);
     connection.write(&answer).await?;
     Some(End::Complete)
-}
-
-fn problem(kind: &str, message: &str) -> Value {
-    json!({"error": {"message": message, "type": kind, "param": null, "code": null}})
-}
-
-fn request_id() -> (&'static str, String) {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    ("x-request-id", format!("req_fake_{}", LAST.fetch_add(1, Ordering::Relaxed) + 1))
 }

@@ -1,11 +1,11 @@
 //! Events as bytes, in all the ways that the specification of server-sent events allows.
 
-use super::call::Event;
+use super::answer::Event;
 use super::knobs::{Eol, Knobs};
 
 /// The bytes of one event, its closing blank line included unless it is the last and the knobs say so.
 pub(super) fn encode(event: &Event, knobs: &Knobs, first: bool, last: bool) -> Vec<u8> {
-    let data = if Knobs::on(knobs.invalid_json) && event.kind.ends_with(".delta") {
+    let data = if Knobs::on(knobs.invalid_json) && event.is_delta {
         "{\"delta\": not json".to_owned()
     } else {
         event.data.to_string()
@@ -17,8 +17,8 @@ pub(super) fn encode(event: &Event, knobs: &Knobs, first: bool, last: bool) -> V
     if Knobs::on(knobs.non_event_lines) {
         lines.extend(["unknown: field".to_owned(), "retry: 3000".to_owned()]);
     }
-    if !Knobs::on(knobs.drop_event_lines) {
-        lines.push(format!("event: {}", event.kind));
+    if let Some(name) = event.name.filter(|_| !Knobs::on(knobs.drop_event_lines)) {
+        lines.push(format!("event: {name}"));
     }
     if Knobs::on(knobs.comments) {
         lines.push(":a comment inside an event".to_owned());

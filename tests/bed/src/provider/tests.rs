@@ -9,6 +9,11 @@ use tokio::time::timeout;
 
 use super::{Knobs, Provider};
 
+mod faults;
+mod refusals;
+mod scripts;
+mod speakers;
+
 const SOON: Duration = Duration::from_secs(5);
 
 /// Everything the provider wrote, and whether it ended with RST.

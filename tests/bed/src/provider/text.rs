@@ -36,7 +36,8 @@ fn pick(input: &str) -> &'static str {
     HAIKU.get(index).copied().unwrap_or_default()
 }
 
-fn split(text: &str) -> Vec<String> {
+/// A text as its deltas.
+pub(super) fn split(text: &str) -> Vec<String> {
     text.split_inclusive(char::is_whitespace).map(str::to_owned).collect()
 }
 
