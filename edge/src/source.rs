@@ -18,7 +18,7 @@ use alphagate_contract::{
     usage::Outcome,
 };
 use futures_util::future::{Either, select};
-use js_sys::{Function, Object, Reflect};
+use js_sys::{Object, Reflect};
 use std::{pin::pin, rc::Rc, time::Duration};
 use wasm_bindgen::prelude::*;
 use worker::{Delay, Response};
@@ -48,7 +48,7 @@ extern "C" {
     fn open(this: &Source, opened: &Object);
 
     #[wasm_bindgen(catch)]
-    async fn hold(call: &Call, rewrite: &Function, limits: &Object) -> Result<JsValue, JsValue>;
+    async fn hold(call: &Call, hooks: &Object, limits: &Object) -> Result<JsValue, JsValue>;
 }
 
 /// Serves a stream from the first target that brings content.
@@ -59,11 +59,15 @@ pub async fn serve(attempts: Attempts) -> Result<Response, Problem> {
     let commission = attempts.commission();
     let visit = commission.visit.clone();
     let reservation = commission.reservation.clone();
-    let stream = Stream::new(visit.clone(), commission.outgoing.disguise.clone(), &reservation);
+    let told = (commission.outgoing.disguise.clone(), &commission.outgoing.carry);
+    let stream = Stream::new(visit.clone(), told, &reservation);
     let hooks = stream.hooks();
-    let rewrite: Function = hooks.rewrite.as_ref().clone().unchecked_into();
+    let looks = object([
+        ("rewrite", hooks.rewrite.as_ref().clone()),
+        ("translate", hooks.translate.as_ref().clone()),
+    ]);
     let wait_ms = visit.settings.keep_alive_ms.saturating_sub(visit.elapsed_ms());
-    let mut opening = Box::pin(open(attempts, Rc::clone(&stream), rewrite));
+    let mut opening = Box::pin(open(attempts, Rc::clone(&stream), looks));
     let early = {
         let delay = pin!(Delay::from(Duration::from_millis(wait_ms)));
         match select(&mut opening, delay).await {
@@ -102,11 +106,11 @@ fn respond(
 }
 
 /// Asks the targets; what comes back is what the pump reads from.
-async fn open(mut attempts: Attempts, stream: Rc<Stream>, rewrite: Function) -> Result<Object, Problem> {
+async fn open(mut attempts: Attempts, stream: Rc<Stream>, looks: Object) -> Result<Object, Problem> {
     loop {
         let attempt = attempts.begin()?;
         stream.attempt(&attempt);
-        match listen(&attempts, &attempt, &stream, &rewrite).await {
+        match listen(&attempts, &attempt, &stream, &looks).await {
             Ok(opened) => {
                 attempts.commission().lease.release();
                 let served = attempts.served(attempt.target);
@@ -124,7 +128,7 @@ async fn listen(
     attempts: &Attempts,
     attempt: &Attempt,
     stream: &Stream,
-    rewrite: &Function,
+    looks: &Object,
 ) -> Result<Object, Failure> {
     let call = &attempt.call;
     let head = call.wait_head(attempt.deadlines.head_ms).await;
@@ -139,7 +143,7 @@ async fn listen(
         return Ok(described(attempts, attempt, object([("call", call.into())])));
     }
     let limits = limits(attempts, attempt);
-    let held = hold(call, rewrite, &limits).await.unwrap_or(JsValue::UNDEFINED);
+    let held = hold(call, looks, &limits).await.unwrap_or(JsValue::UNDEFINED);
     if stream.source.gone() {
         return Err(Failure::Gone);
     }
@@ -157,7 +161,7 @@ async fn listen(
 
 /// A stream that has ended before any content: whether it failed, and not because of what was asked.
 fn failed_early(stream: &Stream) -> Result<(), Failure> {
-    match stream.with_lifecycle(|life| (life.ended(), life.is_callers_fault())) {
+    match stream.ended() {
         (Some((Outcome::Failed, usage)), false) => {
             let problem = Box::new(Code::UpstreamError.into());
             Err(Failure::Target { why: Why::Failed, problem, usage })
@@ -185,6 +189,7 @@ fn limits(attempts: &Attempts, attempt: &Attempt) -> Object {
         ("firstByteMaxMs", (deadlines.first_byte_ms as f64).into()),
         ("contentMaxMs", content_ms),
         ("idleMaxMs", (deadlines.idle_ms as f64).into()),
+        ("translated", (!attempt.carry.is_native()).into()),
         ("totalMaxMs", (deadlines.total_ms as f64).into()),
         ("eventMaxBytes", (EVENT_MAX_BYTES as f64).into()),
     ])

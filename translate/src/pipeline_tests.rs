@@ -58,7 +58,10 @@ fn an_end_counts_if_the_model_had_said_so() {
 #[test]
 fn nothing_that_announces_only_is_content() {
     let mut pipeline = pipeline(Audience::Responses);
-    pipeline.feed(b"data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n", 9);
+    pipeline.feed(
+        b"data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n",
+        9,
+    );
     assert!(!pipeline.content_began());
     pipeline.feed(b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n", 9);
     assert!(pipeline.content_began());
