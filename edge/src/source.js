@@ -124,11 +124,11 @@ async function toFirstContent(reader, splitter, held, patience) {
 }
 
 /**
- * Reads an answer's stream to its first content, and shows nothing of it. Answers `{ how }`: `content`; `ended`, by a
+ * Reads an answer's stream to its first content, and shows nothing of it; `translate` reads it where `limits.translated`. Answers `{ how }`: `content`; `ended`, by a
  * terminal event; `long`, when no more can be held; or, when there is nothing to show, `late` or `cut off`. With the first
  * three comes what the pump goes on with.
  */
-export async function hold(call, { rewrite, translate }, limits) {
+export async function hold(call, rewrite, limits, translate) {
   const splitter = limits.translated ? new Translator(translate) : new Splitter(limits.eventMaxBytes);
   splitter.single = true;
   const patience = new Patience(limits);

@@ -18,7 +18,7 @@ use alphagate_contract::{
     usage::Outcome,
 };
 use futures_util::future::{Either, select};
-use js_sys::{Object, Reflect};
+use js_sys::{Function, Object, Reflect};
 use std::{pin::pin, rc::Rc, time::Duration};
 use wasm_bindgen::prelude::*;
 use worker::{Delay, Response};
@@ -48,7 +48,25 @@ extern "C" {
     fn open(this: &Source, opened: &Object);
 
     #[wasm_bindgen(catch)]
-    async fn hold(call: &Call, hooks: &Object, limits: &Object) -> Result<JsValue, JsValue>;
+    async fn hold(
+        call: &Call,
+        rewrite: &Function,
+        limits: &Object,
+        translate: &Function,
+    ) -> Result<JsValue, JsValue>;
+}
+
+/// The hooks that look at what is held back.
+struct Looks {
+    rewrite: Function,
+    translate: Function,
+}
+
+impl Looks {
+    fn of(hooks: &Hooks) -> Self {
+        let function = |hook: &JsValue| hook.clone().unchecked_into();
+        Self { rewrite: function(hooks.rewrite.as_ref()), translate: function(hooks.translate.as_ref()) }
+    }
 }
 
 /// Serves a stream from the first target that brings content.
@@ -62,10 +80,7 @@ pub async fn serve(attempts: Attempts) -> Result<Response, Problem> {
     let told = (commission.outgoing.disguise.clone(), &commission.outgoing.carry);
     let stream = Stream::new(visit.clone(), told, &reservation);
     let hooks = stream.hooks();
-    let looks = object([
-        ("rewrite", hooks.rewrite.as_ref().clone()),
-        ("translate", hooks.translate.as_ref().clone()),
-    ]);
+    let looks = Looks::of(&hooks);
     let wait_ms = visit.settings.keep_alive_ms.saturating_sub(visit.elapsed_ms());
     let mut opening = Box::pin(open(attempts, Rc::clone(&stream), looks));
     let early = {
@@ -106,7 +121,7 @@ fn respond(
 }
 
 /// Asks the targets; what comes back is what the pump reads from.
-async fn open(mut attempts: Attempts, stream: Rc<Stream>, looks: Object) -> Result<Object, Problem> {
+async fn open(mut attempts: Attempts, stream: Rc<Stream>, looks: Looks) -> Result<Object, Problem> {
     loop {
         let attempt = attempts.begin()?;
         stream.attempt(&attempt);
@@ -128,7 +143,7 @@ async fn listen(
     attempts: &Attempts,
     attempt: &Attempt,
     stream: &Stream,
-    looks: &Object,
+    looks: &Looks,
 ) -> Result<Object, Failure> {
     let call = &attempt.call;
     let head = call.wait_head(attempt.deadlines.head_ms).await;
@@ -143,7 +158,7 @@ async fn listen(
         return Ok(described(attempts, attempt, object([("call", call.into())])));
     }
     let limits = limits(attempts, attempt);
-    let held = hold(call, looks, &limits).await.unwrap_or(JsValue::UNDEFINED);
+    let held = hold(call, &looks.rewrite, &limits, &looks.translate).await.unwrap_or(JsValue::UNDEFINED);
     if stream.source.gone() {
         return Err(Failure::Gone);
     }
