@@ -170,7 +170,8 @@ impl Pipeline {
         let read = reader.feed(bytes, &mut facts);
         let has_ended = reader.has_ended();
         let mut out = self.say(facts);
-        if has_ended {
+        // Once the model has said that it was done, what cannot be read is not part of the answer.
+        if has_ended || read.is_err() && self.lifecycle.has_finished() {
             let events = self.lifecycle.end(now_s);
             self.teller.tell(&events, &mut out);
         } else if read.is_err() {

@@ -73,6 +73,11 @@ fn what_cannot_be_read_and_what_a_provider_says_of_itself_end_the_stream() {
         let mut broken = pipeline(audience);
         assert!(broken.feed(b"data: {nonsense\n\n", 9).ends_with(DONE));
         assert!(matches!(broken.status(), Status::Failed(failure) if failure.code == "upstream_incomplete"));
+        let mut late = pipeline(audience);
+        let finished = STREAM.find("data: {\"choices\":[],").unwrap();
+        late.feed(&STREAM.as_bytes()[..finished], 9);
+        assert!(late.feed(b"data: {nonsense\n\n", 9).ends_with(DONE));
+        assert_eq!(*late.status(), Status::Completed { at_s: 9 });
         let mut failed = pipeline(audience);
         let told = failed.feed(b"data: {\"error\":{\"message\":\"secret is down\",\"code\":500}}\n\n", 9);
         assert!(told.contains("… is down") && !told.contains("secret"), "{told}");

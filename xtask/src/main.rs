@@ -10,6 +10,7 @@ mod fetch;
 mod images;
 mod isolation;
 mod npm;
+mod portkey;
 mod python;
 mod run;
 mod runsc;

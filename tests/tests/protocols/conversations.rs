@@ -206,7 +206,15 @@ async fn thoughts_come_back_to_their_provider() -> Result<()> {
                 ("Let me think of it.", TEXT),
                 "{protocol} {stream}"
             );
-            let second = ask(&stage, manner, answered(manner, &asked, &first)).await?;
+            let mut again = answered(manner, &asked, &first);
+            again["input"]
+                .as_array_mut()
+                .into_iter()
+                .for_each(|input| input.push(json!({"role": "user", "content": "Go on."})));
+            let second = ask(&stage, manner, again).await?;
+            let sealed = |item: &&Value| item["encrypted_content"].is_string();
+            let parts = first.output.iter().filter(sealed).count();
+            assert!(parts > 0 || protocol == "responses", "{protocol}: nothing to go on from: {first:?}");
             assert_eq!(second.text, TEXT, "{protocol} {stream}");
         }
     }

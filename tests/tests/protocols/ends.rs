@@ -121,7 +121,7 @@ async fn e11_e12_e13_the_bytes_manners_change_nothing_in_what_is_read() -> Resul
         json!({"eol": "cr", "chunk_bytes": 3}),
         json!({"bom": true}),
         json!({"comments": true}),
-        json!({"no_final_blank_line": true}),
+        json!({"no_final_blank_line": true, "done_marker": false}),
         json!({"gzip": true}),
     ];
     let text = "The café’s last cup —\nsplash! 🌸 風";
