@@ -128,7 +128,13 @@ class Pump {
   async finish() {
     this.terminal = true;
     await this.settle('ended');
-    this.limits.idleMaxMs = Math.min(this.limits.idleMaxMs, this.limits.lingerMs);
+    this.linger();
+  }
+
+  /** Little more is to come, if anything. */
+  linger() {
+    if (this.limits.idleMaxMs <= this.limits.lingerMs) return;
+    this.limits.idleMaxMs = this.limits.lingerMs;
     clearTimeout(this.timer);
     this.arm();
   }
@@ -183,6 +189,7 @@ class Pump {
       const pieces = this.splitter.feed(value);
       if (this.splitter.content) this.contentCame();
       await this.deliver(pieces);
+      if (this.splitter.finished) this.linger();
     }
   }
 

@@ -211,6 +211,7 @@ impl Stream {
             ("bytes", bytes.into()),
             ("terminal", told.terminal.into()),
             ("content", told.content.into()),
+            ("finished", told.finished.into()),
         ])
         .into()
     }
