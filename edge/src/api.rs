@@ -2,12 +2,13 @@
 //! answer says.
 
 use crate::{
+    carry::{self, Carry},
     disguise::{Disguise, Usage},
     json_splice::Members,
     request::{self, Outgoing},
 };
 use alphagate_contract::{
-    endpoint::{Target, VersionConfig},
+    endpoint::{Protocol, Target, VersionConfig},
     problem::{Code, Problem},
     usage::Outcome,
 };
@@ -18,17 +19,19 @@ use serde_json::Value;
 pub enum Api {
     /// `POST /v1/responses`.
     Responses,
+    /// `POST /v1/chat/completions`: the same walk, with the request and the answer translated.
+    Chat,
     /// `POST /v1/embeddings`: the version's target has it, or refuses. Of the version's configuration, instructions,
     /// defaults and the cap on output mean nothing here.
     Embeddings,
 }
 
 impl Api {
-    /// What follows a target's base URL.
+    /// What follows the base URL of a target that speaks Responses.
     #[must_use]
     pub const fn path(self) -> &'static str {
         match self {
-            Self::Responses => "/responses",
+            Self::Responses | Self::Chat => "/responses",
             Self::Embeddings => "/embeddings",
         }
     }
@@ -45,7 +48,8 @@ impl Api {
         shown_model: &str,
     ) -> Result<Outgoing, Problem> {
         match self {
-            Self::Responses => request::compose(members, config, target, shown_model),
+            Self::Responses => carry::responses(members, config, target, shown_model),
+            Self::Chat => carry::chat(members, config, target, shown_model),
             Self::Embeddings => compose_embeddings(members, config, target, shown_model),
         }
     }
@@ -54,7 +58,7 @@ impl Api {
     #[must_use]
     pub fn ended(self, answer: &[u8]) -> (Outcome, Option<Usage>) {
         match self {
-            Self::Responses => (Usage::outcome(answer), Usage::read(answer)),
+            Self::Responses | Self::Chat => (Usage::outcome(answer), Usage::read(answer)),
             Self::Embeddings => (Outcome::Completed, Usage::read_embeddings(answer)),
         }
     }
@@ -67,6 +71,11 @@ fn compose_embeddings(
     shown_model: &str,
 ) -> Result<Outgoing, Problem> {
     request::check_policy(members, config)?;
+    if matches!(target.protocol, Protocol::Anthropic | Protocol::Gemini) {
+        let message =
+            "This endpoint's provider is not asked for embeddings: it has none, or none of this form.";
+        return Err(Problem::new(Code::ParameterUnsupported).message(message).param("model"));
+    }
     if members.get("input").is_none_or(|input| input == "null") {
         let message = "Say what is to be embedded in `input`.";
         return Err(Problem::new(Code::ParameterMissing).message(message).param("input"));
@@ -80,7 +89,7 @@ fn compose_embeddings(
         defaults: Vec::new(),
     };
     let estimate = request::estimate_text(members, target);
-    Ok(Outgoing { pieces, stream: false, disguise, estimate })
+    Ok(Outgoing { pieces, stream: false, disguise, estimate, carry: Carry::NATIVE })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use crate::{
     api::Api,
+    carry::{Adapted, Carry},
     disguise::Disguise,
     health::Patient,
     proxy::{self, Call, Dial, Lease},
@@ -13,7 +14,6 @@ use crate::{
 };
 use alphagate_contract::{
     endpoint::{Price, Protocol, Target, Timeouts},
-    problem::{Code, Problem},
     secret::Secret,
 };
 use js_sys::Uint8Array;
@@ -26,6 +26,8 @@ pub struct Attempt {
     pub call: Call,
     /// What to show instead of what this target echoes.
     pub disguise: Disguise,
+    /// How its answer is told.
+    pub carry: Carry,
     /// What it charges.
     pub price: Option<Price>,
     /// Its place in the version.
@@ -105,10 +107,11 @@ impl Parcel<'_> {
     /// Calls the target.
     #[must_use]
     pub fn send(&self) -> Call {
-        let url = format!("{}{}", self.target.base_url.trim_end_matches('/'), self.api.path());
+        let url = format!("{}{}", self.target.base_url.trim_end_matches('/'), self.path());
         let dial = Dial {
             url: &url,
-            secret: self.secret.as_ref(),
+            credential: self.credential(),
+            protocol_headers: self.adapted().map_or(&[], |adapted| &adapted.headers),
             request_id: self.request_id,
             stream: self.outgoing.stream,
             headers: &self.target.headers,
@@ -117,16 +120,24 @@ impl Parcel<'_> {
         };
         proxy::dial(&dial, self.body, &self.outgoing.pieces)
     }
-}
 
-/// Refuses a target whose protocol the edge does not speak.
-///
-/// # Errors
-/// 502: the version cannot be served by it.
-pub fn speaks(target: &Target) -> Result<(), Problem> {
-    match target.protocol {
-        Protocol::Responses => Ok(()),
-        Protocol::Chat | Protocol::Anthropic | Protocol::Gemini => Err(Code::EndpointMisconfigured.into()),
+    const fn adapted(&self) -> Option<&Adapted> {
+        self.outgoing.carry.adapted.as_ref()
+    }
+
+    fn path(&self) -> &str {
+        self.adapted().map_or_else(|| self.api.path(), |adapted| &adapted.path)
+    }
+
+    fn credential(&self) -> Option<(&'static str, Secret<String>)> {
+        let secret = self.secret.as_ref()?;
+        Some(match self.target.protocol {
+            Protocol::Responses | Protocol::Chat => {
+                ("authorization", Secret::new(format!("Bearer {}", secret.reveal())))
+            }
+            Protocol::Anthropic => ("x-api-key", secret.clone()),
+            Protocol::Gemini => ("x-goog-api-key", secret.clone()),
+        })
     }
 }
 

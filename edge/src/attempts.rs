@@ -7,7 +7,7 @@
 
 use crate::{
     api::Api,
-    attempt::{self, Attempt, Deadlines, Parcel},
+    attempt::{Attempt, Deadlines, Parcel},
     clock,
     disguise::Usage,
     health::Patient,
@@ -145,7 +145,6 @@ impl Attempts {
     fn call(&self, at: usize) -> Result<Attempt, Problem> {
         let Commission { visit, route, api, .. } = &self.of;
         let target = route.target(at)?;
-        attempt::speaks(target)?;
         let secret = route.secret(visit, at)?;
         let composed = if self.of.order.first() == Some(&at) { None } else { Some(self.compose(target)?) };
         let outgoing = composed.as_ref().unwrap_or(&self.of.outgoing);
@@ -166,6 +165,7 @@ impl Attempts {
         Ok(Attempt {
             call: parcel.send(),
             disguise: outgoing.disguise.clone(),
+            carry: outgoing.carry.clone(),
             price: target.price,
             target: at,
             patient,

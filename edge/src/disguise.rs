@@ -24,7 +24,8 @@ pub struct Disguise {
 }
 
 /// The value that the protocol gives a parameter that nobody set.
-fn unset(field: &str) -> Value {
+#[must_use]
+pub fn unset(field: &str) -> Value {
     match field {
         "tools" => json!([]),
         "tool_choice" => json!("auto"),

@@ -51,6 +51,14 @@ pub struct Leased {
     pub given: Option<Given>,
 }
 
+impl Reservation {
+    /// The id of a response that is made here.
+    #[must_use]
+    pub fn response_id(&self) -> String {
+        format!("resp_{}", self.id.uuid().simple())
+    }
+}
+
 /// What came of asking.
 #[derive(Debug)]
 pub enum Asked {

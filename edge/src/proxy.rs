@@ -160,8 +160,10 @@ pub fn respond(
 pub struct Dial<'a> {
     /// Where to.
     pub url: &'a str,
-    /// The credential.
-    pub secret: Option<&'a Secret<String>>,
+    /// The credential, in the header in which its protocol wants it.
+    pub credential: Option<(&'static str, Secret<String>)>,
+    /// Headers of the target's protocol.
+    pub protocol_headers: &'a [(&'static str, String)],
     /// The request's id, for the provider's logs.
     pub request_id: &'a str,
     /// Whether an event stream is wanted.
@@ -177,7 +179,6 @@ pub struct Dial<'a> {
 /// Sends a request to a provider; its body is an edited original.
 #[must_use]
 pub fn dial(dial: &Dial<'_>, original: &Uint8Array, pieces: &[Piece]) -> Call {
-    let bearer = dial.secret.map(|secret| format!("Bearer {}", secret.reveal()));
     let mut headers: Vec<(&str, &str)> =
         dial.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     headers.extend([
@@ -187,8 +188,9 @@ pub fn dial(dial: &Dial<'_>, original: &Uint8Array, pieces: &[Piece]) -> Call {
         ("user-agent", "alphagate"),
         ("x-request-id", dial.request_id),
     ]);
-    if let Some(bearer) = &bearer {
-        headers.push(("authorization", bearer));
+    headers.extend(dial.protocol_headers.iter().map(|(name, value)| (*name, value.as_str())));
+    if let Some((name, secret)) = &dial.credential {
+        headers.push((name, secret.reveal()));
     }
     Call::new(dial.url, &object(&headers), &parts(original, pieces), dial.lease, dial.caller)
 }
@@ -224,14 +226,14 @@ impl Call {
         })
     }
 
-    /// What a provider's refusal means for the caller.
-    pub async fn refusal(&self, status: u16, disguise: &Disguise, settings: &Settings) -> Problem {
+    /// The body of a provider's refusal, as far as it is read.
+    pub async fn refusal(&self, settings: &Settings) -> Vec<u8> {
         let lease = Lease::new(settings.buffer_budget_bytes as f64, (2 * ERROR_DEADLINE_MS) as f64);
         let body =
             self.bytes(&lease, ERROR_MAX_BYTES as f64, ERROR_DEADLINE_MS as f64).await.unwrap_or_default();
         let body = body.dyn_into::<Uint8Array>().map(|bytes| bytes.to_vec()).unwrap_or_default();
         lease.release();
-        refusal(status, &body, self.retry_after_ms(), disguise)
+        body
     }
 
     /// The answer's `retry-after`, milliseconds, where it is a number of seconds.

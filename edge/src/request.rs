@@ -4,15 +4,17 @@
 //! they came. Nothing reaches under the publisher's credential unless the version allows it by name.
 
 use crate::{
+    carry::Carry,
     disguise::Disguise,
     json_splice::{Members, Piece, SpliceError},
     reach::Reach,
 };
 use alphagate_contract::{
-    endpoint::{Target, VersionConfig},
+    endpoint::{Protocol, Target, VersionConfig},
     problem::{Code, Problem},
     quota::Amounts,
 };
+use alphagate_translate::anthropic;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -52,6 +54,8 @@ pub struct Outgoing {
     pub disguise: Disguise,
     /// What to reserve.
     pub estimate: Amounts,
+    /// How the target is asked, and its answer told.
+    pub carry: Carry,
 }
 
 /// Reads the body as a JSON object.
@@ -132,7 +136,7 @@ pub fn compose(
         hidden_instructions: config.instructions.clone(),
         defaults,
     };
-    Ok(Outgoing { pieces, stream, disguise, estimate })
+    Ok(Outgoing { pieces, stream, disguise, estimate, carry: Carry::NATIVE })
 }
 
 /// Checks everything that reaches under the publisher's credential, the input aside, and what callers may not set.
@@ -232,10 +236,16 @@ fn output_cap(members: &Members<'_>, config: &VersionConfig) -> Result<OutputCap
     let effective = match (own, cap) {
         (Some(own), Some(cap)) => own.min(cap),
         (Some(tokens), None) | (None, Some(tokens)) => tokens,
-        (None, None) => OUTPUT_TOKENS_ASSUMED,
+        (None, None) => assumed(config),
     };
     let edit = cap.filter(|_| own != Some(effective)).map(|_| effective);
     Ok(OutputCap { effective, edit })
+}
+
+/// Some providers want to be told a limit: whichever target is asked, it is not asked for more than was reserved.
+fn assumed(config: &VersionConfig) -> u64 {
+    let is_told = |target: &Target| target.protocol == Protocol::Anthropic;
+    if config.targets.iter().any(is_told) { anthropic::MAX_TOKENS_DEFAULT } else { OUTPUT_TOKENS_ASSUMED }
 }
 
 fn estimate(members: &Members<'_>, reach: &Reach, added: u64, output: u64, target: &Target) -> Amounts {

@@ -1,4 +1,4 @@
-//! `POST /v1/responses` and `POST /v1/embeddings`: walk 1, from the key to the settled answer.
+//! `POST /v1/responses`, `/v1/chat/completions` and `/v1/embeddings`: walk 1, from the key to the settled answer.
 //!
 //! Invariant: the order is admit, configuration, policy, quota, targets; what an earlier step refuses costs
 //! nothing in a later one. What was reserved is the attempts' to settle or to give back ([`Attempts`]).
@@ -10,6 +10,7 @@ use crate::{
     breaker::Standing,
     health::Patient,
     identity::{self, Identity},
+    json_splice::Members,
     org_client::{self, Ask, Asked, Reservation},
     proxy::{self, Lease},
     request::{self, Outgoing},
@@ -165,9 +166,9 @@ async fn plan(
     let route = resolve::route(visit, key, asked, trail).await?;
     let targets = route.targets()?;
     let health = standings(&route, targets.len());
-    let order = targets::order(targets, &health, asking.region, visit.id.uuid().as_u128());
+    let mut order = targets::order(targets, &health, asking.region, visit.id.uuid().as_u128());
+    let mut outgoing = compose_first(&members, &route, asking.api, &model, &mut order)?;
     let first = order.first().copied().unwrap_or(0);
-    let mut outgoing = asking.api.compose(&members, route.config()?, route.target(first)?, &model)?;
     // Whichever target serves it, what was reserved is enough for it.
     let Amounts { input_tokens, output_tokens, .. } = outgoing.estimate;
     let costs = targets.iter().filter_map(|target| target.price);
@@ -177,6 +178,28 @@ async fn plan(
     let left_for_last =
         if is_open(&first) { Vec::new() } else { order.iter().copied().filter(is_open).collect() };
     Ok(Plan { route, order, left_for_last, outgoing, model })
+}
+
+/// What goes to the first target that can serve the request. Those before it that cannot are not asked; if none can, the
+/// refusal is the first one's.
+fn compose_first(
+    members: &Members<'_>,
+    route: &Route,
+    api: Api,
+    model: &str,
+    order: &mut Vec<usize>,
+) -> Result<Outgoing, Problem> {
+    let mut refusal: Option<Problem> = None;
+    while let Some(at) = order.first().copied() {
+        match api.compose(members, route.config()?, route.target(at)?, model) {
+            Err(problem) if problem.code == Code::ParameterUnsupported => {
+                refusal.get_or_insert(problem);
+                order.remove(0);
+            }
+            composed => return composed,
+        }
+    }
+    Err(refusal.unwrap_or_else(|| Code::EndpointMisconfigured.into()))
 }
 
 /// The health of the targets; a single one is asked whatever it is.

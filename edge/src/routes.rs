@@ -65,13 +65,20 @@ async fn dispatch(visit: &Visit, request: &mut Request, path: &str) -> Result<Re
         (_, Method::Options) => answer::preflight(visit, request).map_err(internal),
         (path, _) if pass_on::is_passed_on(path) => pass_on::serve(visit, request).await,
         ("/v1/responses", Method::Post) => responses::create(visit, request, Api::Responses).await,
+        ("/v1/chat/completions", Method::Post) => responses::create(visit, request, Api::Chat).await,
         ("/v1/embeddings", Method::Post) => responses::create(visit, request, Api::Embeddings).await,
         ("/v1/models", Method::Get) => models::list(visit, request, None).await,
         (internal::RECORDS_PATH, Method::Post) => internal::push(visit, request).await,
         ("/healthz", Method::Get) => answer::json(b"{\"status\":\"ok\"}".to_vec()).map_err(internal),
-        ("/v1/responses" | "/v1/embeddings" | "/v1/models" | internal::RECORDS_PATH | "/healthz", _) => {
-            Err(Code::MethodNotAllowed.into())
-        }
+        (
+            "/v1/responses"
+            | "/v1/chat/completions"
+            | "/v1/embeddings"
+            | "/v1/models"
+            | internal::RECORDS_PATH
+            | "/healthz",
+            _,
+        ) => Err(Code::MethodNotAllowed.into()),
         _ => match path.strip_prefix("/v1/models/") {
             Some(name) if method == Method::Get => models::list(visit, request, Some(name)).await,
             Some(_) => Err(Code::MethodNotAllowed.into()),

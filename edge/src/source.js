@@ -4,6 +4,7 @@
 // Invariant: whoever ends the source ends the call that is under way, and every call that is made after it.
 
 import { Splitter, isContent } from './events.js';
+import { Translator } from './translator.js';
 
 /** Most bytes that are held back: instructions of 256 KB, echoed twice, and tools. Beyond it the stream is shown. */
 const HELD_MAX_BYTES = 1024 * 1024;
@@ -86,7 +87,12 @@ class Held {
   }
 
   /** Takes a piece; says whether it brings content or ends the response. */
-  take({ pass, show, content }) {
+  take({ pass, show, told, content }) {
+    if (told) {
+      this.push({ bytes: told.bytes, passed: false, terminal: told.terminal });
+      if (told.content) return 'content';
+      return told.terminal ? 'ended' : null;
+    }
     if (pass) {
       this.push({ bytes: pass, passed: pass.length > 1, terminal: false });
       return content ? 'content' : null;
@@ -107,23 +113,23 @@ async function toFirstContent(reader, splitter, held, patience) {
   for (;;) {
     const chunk = await patience.next(reader);
     if (chunk === null) return { how: 'late' };
-    if (chunk.done) return { how: 'cut off' };
-    const pieces = splitter.feed(chunk.value);
+    const pieces = chunk.done ? (splitter.end?.() ?? []) : splitter.feed(chunk.value);
     for (let at = 0; at < pieces.length; at++) {
       const how = held.take(pieces[at]);
       if (how !== null) return { how, rest: pieces.slice(at + 1) };
     }
+    if (chunk.done) return { how: 'cut off' };
     if (held.bytes > HELD_MAX_BYTES) return { how: 'long', rest: [] };
   }
 }
 
 /**
- * Reads an answer's stream to its first content, and shows nothing of it. Answers `{ how }`: `content`; `ended`, by a
+ * Reads an answer's stream to its first content, and shows nothing of it; `translate` reads it where `limits.translated`. Answers `{ how }`: `content`; `ended`, by a
  * terminal event; `long`, when no more can be held; or, when there is nothing to show, `late` or `cut off`. With the first
  * three comes what the pump goes on with.
  */
-export async function hold(call, rewrite, limits) {
-  const splitter = new Splitter(limits.eventMaxBytes);
+export async function hold(call, rewrite, limits, translate) {
+  const splitter = limits.translated ? new Translator(translate) : new Splitter(limits.eventMaxBytes);
   splitter.single = true;
   const patience = new Patience(limits);
   const held = new Held(rewrite);

@@ -48,7 +48,25 @@ extern "C" {
     fn open(this: &Source, opened: &Object);
 
     #[wasm_bindgen(catch)]
-    async fn hold(call: &Call, rewrite: &Function, limits: &Object) -> Result<JsValue, JsValue>;
+    async fn hold(
+        call: &Call,
+        rewrite: &Function,
+        limits: &Object,
+        translate: &Function,
+    ) -> Result<JsValue, JsValue>;
+}
+
+/// The hooks that look at what is held back.
+struct Looks {
+    rewrite: Function,
+    translate: Function,
+}
+
+impl Looks {
+    fn of(hooks: &Hooks) -> Self {
+        let function = |hook: &JsValue| hook.clone().unchecked_into();
+        Self { rewrite: function(hooks.rewrite.as_ref()), translate: function(hooks.translate.as_ref()) }
+    }
 }
 
 /// Serves a stream from the first target that brings content.
@@ -59,11 +77,12 @@ pub async fn serve(attempts: Attempts) -> Result<Response, Problem> {
     let commission = attempts.commission();
     let visit = commission.visit.clone();
     let reservation = commission.reservation.clone();
-    let stream = Stream::new(visit.clone(), commission.outgoing.disguise.clone(), &reservation);
+    let told = (commission.outgoing.disguise.clone(), &commission.outgoing.carry);
+    let stream = Stream::new(visit.clone(), told, &reservation);
     let hooks = stream.hooks();
-    let rewrite: Function = hooks.rewrite.as_ref().clone().unchecked_into();
+    let looks = Looks::of(&hooks);
     let wait_ms = visit.settings.keep_alive_ms;
-    let mut opening = Box::pin(open(attempts, Rc::clone(&stream), rewrite));
+    let mut opening = Box::pin(open(attempts, Rc::clone(&stream), looks));
     let early = {
         let delay = pin!(Delay::from(Duration::from_millis(wait_ms)));
         match select(&mut opening, delay).await {
@@ -102,11 +121,11 @@ fn respond(
 }
 
 /// Asks the targets; what comes back is what the pump reads from.
-async fn open(mut attempts: Attempts, stream: Rc<Stream>, rewrite: Function) -> Result<Object, Problem> {
+async fn open(mut attempts: Attempts, stream: Rc<Stream>, looks: Looks) -> Result<Object, Problem> {
     loop {
         let attempt = attempts.begin()?;
         stream.attempt(&attempt);
-        match listen(&attempts, &attempt, &stream, &rewrite).await {
+        match listen(&attempts, &attempt, &stream, &looks).await {
             // The pump has ended meanwhile, and would settle nothing.
             Ok(_) if stream.source.gone() => attempts.failed(&attempt, Failure::Gone).await?,
             Ok(_) if stream.source.over() => {
@@ -130,7 +149,7 @@ async fn listen(
     attempts: &Attempts,
     attempt: &Attempt,
     stream: &Stream,
-    rewrite: &Function,
+    looks: &Looks,
 ) -> Result<Object, Failure> {
     let call = &attempt.call;
     let head = call.wait_head(attempt.deadlines.head_ms).await;
@@ -145,7 +164,7 @@ async fn listen(
         return Ok(described(attempts, attempt, object([("call", call.into())])));
     }
     let limits = limits(attempts, attempt);
-    let held = hold(call, rewrite, &limits).await.unwrap_or(JsValue::UNDEFINED);
+    let held = hold(call, &looks.rewrite, &limits, &looks.translate).await.unwrap_or(JsValue::UNDEFINED);
     if stream.source.gone() {
         return Err(Failure::Gone);
     }
@@ -163,7 +182,7 @@ async fn listen(
 
 /// A stream that has ended before any content: whether it failed, and not because of what was asked.
 fn failed_early(stream: &Stream) -> Result<(), Failure> {
-    match stream.with_lifecycle(|life| (life.ended(), life.is_callers_fault())) {
+    match stream.ended() {
         (Some((Outcome::Failed, usage)), false) => {
             let problem = Box::new(Code::UpstreamError.into());
             Err(Failure::Target { why: Why::Failed, problem, usage })
@@ -191,6 +210,7 @@ fn limits(attempts: &Attempts, attempt: &Attempt) -> Object {
         ("firstByteMaxMs", (deadlines.first_byte_ms as f64).into()),
         ("contentMaxMs", content_ms),
         ("idleMaxMs", (deadlines.idle_ms as f64).into()),
+        ("translated", (!attempt.carry.is_native()).into()),
         ("totalMaxMs", (deadlines.total_ms as f64).into()),
         ("eventMaxBytes", (EVENT_MAX_BYTES as f64).into()),
     ])

@@ -4,6 +4,7 @@
 // passed on unread; and a stream that began ends with a terminal event, unless the caller has left.
 
 import { Splitter, isContent } from './events.js';
+import { Translator } from './translator.js';
 
 const LF = 10;
 const KEEP_ALIVE = new TextEncoder().encode(': keep-alive\n\n');
@@ -22,6 +23,7 @@ function concat(one, other) {
  * decisions:
  * `rewrite(event)` answers `{ bytes?, terminal, whole, kind? }` (no bytes: as it came; whole: it could be read; kind: the
  * type that its data say);
+ * `translate(chunk?)` answers what the caller reads of a stream in another protocol (see `translator.js`);
  * `content()` is told once, when the first content has come;
  * `fail(reason, lastPassed)` answers the bytes that end a stream without a terminal event;
  * `settle(how, contentMs)` is awaited once, before the stream closes (`contentMs`: when the first content came, since the
@@ -66,6 +68,7 @@ class Pump {
   }
 
   async write(bytes) {
+    if (bytes.length === 0) return;
     this.wroteMs = Date.now();
     try {
       await this.writer.write(bytes);
@@ -101,8 +104,13 @@ class Pump {
   }
 
   async deliver(pieces) {
-    for (const { pass, show } of pieces) {
+    for (const { pass, show, told } of pieces) {
       if (this.stopped) return;
+      if (told) {
+        await this.write(told.bytes);
+        if (told.terminal) await this.finish();
+        continue;
+      }
       if (pass) {
         // A line feed alone is the rest of the event before it.
         if (pass.length > 1) this.lastPassed = pass;
@@ -120,7 +128,13 @@ class Pump {
   async finish() {
     this.terminal = true;
     await this.settle('ended');
-    this.limits.idleMaxMs = Math.min(this.limits.idleMaxMs, this.limits.lingerMs);
+    this.linger();
+  }
+
+  /** Little more is to come, if anything. */
+  linger() {
+    if (this.limits.idleMaxMs <= this.limits.lingerMs) return;
+    this.limits.idleMaxMs = this.limits.lingerMs;
     clearTimeout(this.timer);
     this.arm();
   }
@@ -156,7 +170,8 @@ class Pump {
     this.heard = opened.held !== undefined;
     this.heardMs = this.heard ? nowMs : this.calledMs;
     this.contentMs = opened.contentMs ?? 0;
-    this.splitter = opened.splitter ?? this.splitter;
+    const translator = opened.limits?.translated ? new Translator(this.hooks.translate) : this.splitter;
+    this.splitter = opened.splitter ?? translator;
     this.reader = opened.reader ?? opened.call.response.body.getReader();
     clearTimeout(this.timer);
     this.arm();
@@ -174,6 +189,7 @@ class Pump {
       const pieces = this.splitter.feed(value);
       if (this.splitter.content) this.contentCame();
       await this.deliver(pieces);
+      if (this.splitter.finished) this.linger();
     }
   }
 
@@ -215,10 +231,26 @@ class Pump {
     await this.end();
   }
 
+  /** What a translated stream is told at its end, however it came: the model may have said before that it was done. */
+  async endTranslated() {
+    let pieces = [];
+    try {
+      pieces = this.splitter.end?.() ?? [];
+    } catch {
+      // Rust has died.
+    }
+    for (const { told } of pieces) {
+      await this.write(told.bytes);
+      this.terminal = told.terminal;
+    }
+    if (this.terminal) await this.settle('ended');
+  }
+
   async end() {
     this.source.abort();
     const gone = this.stopped === 'gone';
     try {
+      if (!this.terminal && !gone) await this.endTranslated();
       await this.settle(gone ? 'gone' : 'failed');
       if (!this.terminal && !gone) await this.write(this.failure(this.stopped ?? 'ended'));
       await this.writer.close();

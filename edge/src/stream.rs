@@ -5,8 +5,10 @@
 
 use crate::{
     attempt::Attempt,
+    carrier::{self, Carrier, Told},
+    carry::Carry,
     clock,
-    disguise::Disguise,
+    disguise::{Disguise, Usage},
     lifecycle::Lifecycle,
     org_client::{self, Reservation},
     settings::{EVENT_MAX_BYTES, LINGER_MS},
@@ -19,6 +21,7 @@ use alphagate_contract::{
     problem::{Code, Problem},
     usage::{Outcome, Served},
 };
+use alphagate_translate::pipeline::Audience;
 use js_sys::{Object, Promise, Reflect, Uint8Array};
 use std::{cell::RefCell, rc::Rc};
 use wasm_bindgen::prelude::*;
@@ -39,8 +42,12 @@ pub struct Stream {
     /// When the first target was about to be asked, milliseconds since the request came.
     begun_ms: u64,
     fallback_id: String,
+    audience: Audience,
+    model: String,
     /// Of the attempt that is under way.
     lifecycle: RefCell<Lifecycle>,
+    /// Translates that attempt; none: its bytes are the caller's.
+    carrier: RefCell<Option<Carrier>>,
     /// Why no target could serve it.
     problem: RefCell<Option<Problem>>,
     serving: RefCell<Option<Serving>>,
@@ -61,6 +68,8 @@ pub struct Serving {
 pub struct Hooks {
     /// See `stream.js`.
     pub rewrite: Closure<dyn FnMut(Uint8Array) -> JsValue>,
+    /// See `translator.js`.
+    pub translate: Closure<dyn FnMut(Option<Uint8Array>) -> JsValue>,
     content: Closure<dyn FnMut()>,
     fail: Closure<dyn FnMut(String, Uint8Array) -> Uint8Array>,
     settle: Closure<dyn FnMut(String, f64) -> Promise>,
@@ -69,15 +78,20 @@ pub struct Hooks {
 impl Stream {
     /// A stream of which nothing has come; `disguise` is for what is said if nothing ever does.
     #[must_use]
-    pub fn new(visit: Visit, disguise: Disguise, reservation: &Reservation) -> Rc<Self> {
-        let fallback_id = format!("resp_{}", reservation.id.uuid().simple());
-        let lifecycle = Lifecycle::new(disguise, fallback_id.clone(), visit.started_ms / 1000);
+    pub fn new(visit: Visit, (disguise, carry): (Disguise, &Carry), reservation: &Reservation) -> Rc<Self> {
+        let (fallback_id, created_s) = (reservation.response_id(), visit.started_ms / 1000);
+        let carrier = Carrier::new(carry, &disguise, &fallback_id, created_s);
+        let (audience, model) = (carry.audience, disguise.model.clone());
+        let lifecycle = Lifecycle::new(disguise, fallback_id.clone(), created_s);
         Rc::new(Self {
             begun_ms: visit.elapsed_ms(),
             visit,
             source: Source::new(),
             fallback_id,
+            audience,
+            model,
             lifecycle: RefCell::new(lifecycle),
+            carrier: RefCell::new(carrier),
             problem: RefCell::default(),
             serving: RefCell::default(),
         })
@@ -86,13 +100,19 @@ impl Stream {
     /// An attempt begins: nothing of those before it was shown, so nothing of them counts.
     pub fn attempt(&self, attempt: &Attempt) {
         let created_s = self.visit.started_ms / 1000;
-        self.lifecycle.replace(Lifecycle::new(attempt.disguise.clone(), self.fallback_id.clone(), created_s));
+        let Attempt { carry, disguise, .. } = attempt;
+        self.carrier.replace(Carrier::new(carry, disguise, &self.fallback_id, created_s));
+        self.lifecycle.replace(Lifecycle::new(disguise.clone(), self.fallback_id.clone(), created_s));
         self.source.take(&attempt.call);
     }
 
-    /// What the attempt under way has shown of its end.
-    pub fn with_lifecycle<T>(&self, read: impl FnOnce(&Lifecycle) -> T) -> T {
-        read(&self.lifecycle.borrow())
+    /// How the attempt under way ended and what it used, if it did, and whether that was because of what was asked.
+    pub fn ended(&self) -> (Option<(Outcome, Option<Usage>)>, bool) {
+        let life = self.lifecycle.borrow();
+        match &*self.carrier.borrow() {
+            Some(carrier) => (carrier.ended(&life), carrier.is_callers_fault(&life)),
+            None => (life.ended(), life.is_callers_fault()),
+        }
     }
 
     /// An attempt serves from now on.
@@ -111,6 +131,8 @@ impl Stream {
         let stream = Rc::clone(self);
         let rewrite = Closure::new(move |event: Uint8Array| stream.rewrite(&event));
         let stream = Rc::clone(self);
+        let translate = Closure::new(move |chunk: Option<Uint8Array>| stream.translate(chunk.as_ref()));
+        let stream = Rc::clone(self);
         let content = Closure::new(move || stream.content_came());
         let stream = Rc::clone(self);
         let fail =
@@ -123,7 +145,7 @@ impl Stream {
                 Ok(JsValue::UNDEFINED)
             })
         });
-        Hooks { rewrite, content, fail, settle }
+        Hooks { rewrite, translate, content, fail, settle }
     }
 
     /// Starts the pump; what comes back is the caller's body.
@@ -133,6 +155,7 @@ impl Stream {
     pub fn start(&self, hooks: Hooks) -> Result<ReadableStream, Problem> {
         let told = object([
             ("rewrite", hooks.rewrite.as_ref().clone()),
+            ("translate", hooks.translate.as_ref().clone()),
             ("content", hooks.content.as_ref().clone()),
             ("fail", hooks.fail.as_ref().clone()),
             ("settle", hooks.settle.as_ref().clone()),
@@ -174,6 +197,25 @@ impl Stream {
         object([("bytes", bytes), ("terminal", terminal), ("whole", whole), ("kind", kind)]).into()
     }
 
+    /// What the caller reads of a chunk; without one, of the stream's end.
+    fn translate(&self, chunk: Option<&Uint8Array>) -> JsValue {
+        let now_s = clock::now_ms() / 1000;
+        let (mut carrier, mut life) = (self.carrier.borrow_mut(), self.lifecycle.borrow_mut());
+        let told = match (carrier.as_mut(), chunk) {
+            (Some(carrier), Some(chunk)) => carrier.feed(&mut life, &chunk.to_vec(), now_s),
+            (Some(carrier), None) => carrier.finish(&mut life, now_s),
+            (None, _) => Told::default(),
+        };
+        let bytes = Uint8Array::from(told.text.as_bytes());
+        object([
+            ("bytes", bytes.into()),
+            ("terminal", told.terminal.into()),
+            ("content", told.content.into()),
+            ("finished", told.finished.into()),
+        ])
+        .into()
+    }
+
     fn content_came(&self) {
         if let Some(serving) = &*self.serving.borrow() {
             serving.attempt.patient.brought_content();
@@ -188,7 +230,11 @@ impl Stream {
             }
             .into()
         });
-        let tail = self.lifecycle.borrow_mut().fail(&problem, last_passed);
+        let (mut carrier, mut life) = (self.carrier.borrow_mut(), self.lifecycle.borrow_mut());
+        let tail = match carrier.as_mut() {
+            Some(carrier) => carrier.fail(&mut life, &problem),
+            None => life.fail(&problem, last_passed),
+        };
         Uint8Array::from(tail.as_bytes())
     }
 
@@ -196,6 +242,7 @@ impl Stream {
     /// lifecycle must not learn of it.
     fn last_resort(&self) -> Uint8Array {
         let tail = self.lifecycle.borrow().clone().fail(&Code::UpstreamIncomplete.into(), &[]);
+        let tail = carrier::in_words_of(self.audience, &self.model, tail);
         Uint8Array::from(tail.as_bytes())
     }
 
@@ -204,7 +251,7 @@ impl Stream {
     async fn settle(&self, how: &str, content_ms: u64) {
         let Some(serving) = self.serving.take() else { return };
         let Serving { attempt, reservation, served } = serving;
-        let (ended, callers_fault) = self.with_lifecycle(|life| (life.ended(), life.is_callers_fault()));
+        let (ended, callers_fault) = self.ended();
         let (outcome, usage) = match (how, ended) {
             ("ended", Some((outcome, usage))) => (outcome, usage),
             ("gone", _) => (Outcome::Aborted, None),

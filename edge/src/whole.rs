@@ -6,9 +6,11 @@ use crate::{
     answer,
     attempt::Attempt,
     attempts::{Attempts, Failure},
+    carrier, clock,
     disguise::Usage,
     fault,
     proxy::{self, Head},
+    refusal::{self, Refused},
     retry::Why,
     settlement::End,
 };
@@ -69,10 +71,13 @@ pub async fn refused(attempts: &Attempts, attempt: &Attempt, head: Head, wanted:
         Head::Status(status) => {
             let retry_after_ms = call.retry_after_ms();
             let settings = &attempts.commission().visit.settings;
-            let problem = call.refusal(status, &attempt.disguise, settings).await;
+            let body = call.refusal(settings).await;
             if call.gone() {
                 return Failure::Gone;
             }
+            let protocol = attempt.carry.adapted.as_ref().map(|adapted| adapted.protocol);
+            let refused = refusal::read(protocol, status, &body, retry_after_ms, &attempt.disguise);
+            let Refused { status, retry_after_ms, problem } = refused;
             Failure::free(Why::Status { status, retry_after_ms }, problem)
         }
     }
@@ -89,6 +94,9 @@ fn show(
     bytes: &Uint8Array,
 ) -> Result<Result<Answer, Problem>, Failure> {
     let text = bytes.to_vec();
+    if !attempt.carry.is_native() {
+        return translate(attempts, attempt, &text);
+    }
     let Ok(pieces) = attempt.disguise.response(&text) else {
         return Ok(Err(Code::UpstreamIncomplete.into()));
     };
@@ -99,6 +107,29 @@ fn show(
     }
     let response = proxy::respond(bytes, &pieces, &[("content-type", "application/json")]);
     Ok(response.map(|response| (response, outcome, usage)))
+}
+
+fn translate(
+    attempts: &Attempts,
+    attempt: &Attempt,
+    text: &[u8],
+) -> Result<Result<Answer, Problem>, Failure> {
+    let commission = attempts.commission();
+    let (created_s, now_s) = (commission.visit.started_ms / 1_000, clock::now_ms() / 1_000);
+    let id = commission.reservation.response_id();
+    let read = carrier::whole(&attempt.carry, &attempt.disguise, text, (&id, created_s, now_s));
+    let carrier::Answer { body, outcome, usage, callers_fault } = match read {
+        Ok(answer) => answer,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    if outcome == Outcome::Failed && !callers_fault && (!attempt.is_last || body.is_err()) {
+        let problem = Box::new(body.err().unwrap_or_else(|| Code::UpstreamError.into()));
+        return Err(Failure::Target { why: Why::Failed, problem, usage });
+    }
+    Ok(body.and_then(|body| {
+        let response = answer::json(body.into_bytes()).map_err(|_| Code::Internal)?;
+        Ok((response, outcome, usage))
+    }))
 }
 
 fn finish(

@@ -20,7 +20,7 @@ function makeClient(ask, seen) {
 }
 
 function given(ask) {
-  const body = { model: ask.model, input: ask.input, x_case: ask.case, ...ask.extra };
+  const body = { model: ask.model, input: ask.input, ...ask.extra };
   if (ask.image_file) {
     const image_url = `data:image/png;base64,${readFileSync(ask.image_file).toString('base64')}`;
     const content = [{ type: 'input_text', text: ask.input }, { type: 'input_image', image_url }];
@@ -35,6 +35,32 @@ function noteResponse(response, seen) {
   seen.model = response.model;
   seen.status = response.status;
   seen.total_tokens = response.usage.total_tokens;
+}
+
+function conversation(ask) {
+  return { model: ask.model, messages: [{ role: 'user', content: ask.input }], ...ask.extra };
+}
+
+function noteCompletion(completion, seen) {
+  const [choice] = completion.choices;
+  seen.text = choice.message.content;
+  seen.model = completion.model;
+  seen.status = choice.finish_reason === 'stop' ? 'completed' : choice.finish_reason;
+  seen.total_tokens = completion.usage.total_tokens;
+}
+
+async function readChunks(stream, ask, seen) {
+  for await (const chunk of stream) {
+    seen.types.push(chunk.object);
+    seen.model = chunk.model;
+    for (const choice of chunk.choices) {
+      seen.deltas += choice.delta.content ?? '';
+      if (choice.finish_reason === 'stop') seen.status = 'completed';
+    }
+    if (chunk.usage) seen.total_tokens = chunk.usage.total_tokens;
+    if (seen.types.length === ask.leave_after) return;
+  }
+  seen.text = seen.deltas;
 }
 
 async function read(stream, ask, seen) {
@@ -61,6 +87,23 @@ const verbs = {
     const stream = client.responses.stream(given(ask));
     await read(stream, ask, seen);
     if (ask.leave_after === undefined) noteResponse(await stream.finalResponse(), seen);
+  },
+
+  async chat_create(client, ask, seen) {
+    const completion = await client.chat.completions.create(conversation(ask));
+    seen.request_id = completion._request_id;
+    noteCompletion(completion, seen);
+  },
+
+  async chat_raw(client, ask, seen) {
+    const given = { ...conversation(ask), stream: true, stream_options: { include_usage: true } };
+    await readChunks(await client.chat.completions.create(given), ask, seen);
+  },
+
+  async chat_helper(client, ask, seen) {
+    const stream = client.chat.completions.stream({ ...conversation(ask), stream_options: { include_usage: true } });
+    await readChunks(stream, ask, seen);
+    if (ask.leave_after === undefined) noteCompletion(await stream.finalChatCompletion(), seen);
   },
 
   async models(client, _ask, seen) {

@@ -24,7 +24,7 @@ def make_client(ask, seen):
 
 
 def arguments(ask):
-    given = {"model": ask["model"], "input": ask["input"], "extra_body": {"x_case": ask["case"], **ask["extra"]}}
+    given = {"model": ask["model"], "input": ask["input"], "extra_body": ask["extra"]}
     if "image_file" in ask:
         with open(ask["image_file"], "rb") as file:
             image = "data:image/png;base64," + base64.b64encode(file.read()).decode()
@@ -69,6 +69,54 @@ def helper(client, ask, seen):
             note_response(stream.get_final_response(), seen)
 
 
+def conversation(ask):
+    return {"model": ask["model"], "messages": [{"role": "user", "content": ask["input"]}], "extra_body": ask["extra"]}
+
+
+def note_completion(completion, seen):
+    choice = completion.choices[0]
+    seen["text"] = choice.message.content
+    seen["model"] = completion.model
+    seen["status"] = {"stop": "completed"}.get(choice.finish_reason, choice.finish_reason)
+    seen["total_tokens"] = completion.usage.total_tokens
+
+
+def chat_create(client, ask, seen):
+    completion = client.chat.completions.create(**conversation(ask))
+    seen["request_id"] = completion._request_id
+    note_completion(completion, seen)
+
+
+def chat_raw(client, ask, seen):
+    usage = {"include_usage": True}
+    stream = client.chat.completions.create(stream=True, stream_options=usage, **conversation(ask))
+    for chunk in stream:
+        seen["types"].append(chunk.object)
+        seen["model"] = chunk.model
+        for choice in chunk.choices:
+            seen["deltas"] += choice.delta.content or ""
+            if choice.finish_reason == "stop":
+                seen["status"] = "completed"
+        if chunk.usage:
+            seen["total_tokens"] = chunk.usage.total_tokens
+        if len(seen["types"]) == ask.get("leave_after"):
+            stream.close()
+            return
+    seen["text"] = seen["deltas"]
+
+
+def chat_helper(client, ask, seen):
+    usage = {"include_usage": True}
+    with client.chat.completions.stream(stream_options=usage, **conversation(ask)) as stream:
+        for event in stream:
+            seen["types"].append(event.type)
+            if event.type == "content.delta":
+                seen["deltas"] += event.delta
+            if len(seen["types"]) == ask.get("leave_after"):
+                return
+        note_completion(stream.get_final_completion(), seen)
+
+
 def models(client, ask, seen):
     seen["ids"] = [model.id for model in client.models.list()]
 
@@ -81,6 +129,7 @@ def note_error(error, seen):
 
 def main():
     verbs = {"create": create, "raw": raw, "helper": helper, "models": models}
+    verbs |= {"chat_create": chat_create, "chat_raw": chat_raw, "chat_helper": chat_helper}
     for line in sys.stdin:
         ask = json.loads(line)
         seen = {"case": ask["case"], "attempts": 0, "types": [], "deltas": "", "error": None}

@@ -61,6 +61,8 @@ pub struct Stage {
     pub endpoint: String,
     /// The provider's model, which no other stage uses.
     pub model: String,
+    /// What its target speaks.
+    pub protocol: &'static str,
     /// The credential that version 1 uses.
     pub credential: String,
     /// Calls with a key of the publishing org.
@@ -70,6 +72,11 @@ pub struct Stage {
 impl Stage {
     /// Publishes version 1 with `config` on top of its one target. The endpoint is public and pays for installs.
     pub async fn new(bed: &'static Bed, config: Value) -> Result<Self> {
+        Self::speaking(bed, "responses", config).await
+    }
+
+    /// As [`Self::new`], with a target that speaks `protocol`.
+    pub async fn speaking(bed: &'static Bed, protocol: &'static str, config: Value) -> Result<Self> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let model = format!("fake-{}-{number}", std::process::id());
         let org = bed.org(&format!("Stage {number}")).await?;
@@ -80,7 +87,7 @@ impl Stage {
         let endpoint = org.admin.create_endpoint(&endpoint).await?;
         let key = org.admin.mint_key("stage", &["call"]).await?;
         let caller = Caller { edge_url: bed.edge_url(), key, name, http: alphagate_bed::http_client(None)? };
-        let stage = Self { bed, org, endpoint, model, credential, caller };
+        let stage = Self { bed, org, endpoint, model, protocol, credential, caller };
         stage.add_version(config).await?;
         stage.org.admin.publish(&stage.endpoint, 1, None).await?;
         Ok(stage)
@@ -88,7 +95,8 @@ impl Stage {
 
     /// Adds a version with `config` on top of the stage's target, and returns its number.
     pub async fn add_version(&self, config: Value) -> Result<u64> {
-        let target = json!({"base_url": self.bed.provider().base_url(), "model": self.model, "credential": self.credential});
+        let target = json!({"base_url": self.bed.provider().base_url(), "model": self.model, "protocol": self.protocol,
+            "credential": self.credential});
         let mut version = json!({"targets": [target]});
         if let (Some(version), Value::Object(config)) = (version.as_object_mut(), config) {
             version.extend(config);
@@ -153,7 +161,12 @@ impl Caller {
 
     /// Posts any bytes to `/v1/responses`.
     pub async fn post_bytes(&self, body: Vec<u8>) -> Result<Response> {
-        let request = self.http.post(format!("{}/v1/responses", self.edge_url));
+        self.post_to("/v1/responses", body).await
+    }
+
+    /// Posts any bytes to a path.
+    pub async fn post_to(&self, path: &str, body: Vec<u8>) -> Result<Response> {
+        let request = self.http.post(format!("{}{path}", self.edge_url));
         let request = request.bearer_auth(&self.key.secret).header("content-type", "application/json");
         Ok(request.body(body).send().await?)
     }

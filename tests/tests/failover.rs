@@ -4,6 +4,7 @@
 //! Invariant: the providers are the witnesses: whom the edge has called stands in their ledgers.
 
 mod failover {
+    pub mod billed;
     pub mod canary;
     pub mod cases;
     pub mod recovery;

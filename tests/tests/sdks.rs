@@ -6,6 +6,7 @@
 mod sdks {
     pub mod cases;
     pub mod client;
+    pub mod kinds;
 }
 
 use std::{
@@ -68,7 +69,7 @@ impl Scene {
         let caller = if case.used_up { &self.used_up.caller } else { &self.stage.caller };
         let mut ask = json!({
             "case": case.name, "how": case.how, "base_url": format!("{}/v1", caller.edge_url), "api_key": caller.key.secret,
-            "model": caller.name, "input": "Write a line.", "extra": {"x_fake": case.fake},
+            "model": caller.name, "input": "Write a line.", "extra": {"x_fake": case.fake, "x_case": case.name},
         });
         for (name, value) in case.options.as_object().into_iter().flatten() {
             ask[name] = match value.as_str() {
@@ -227,5 +228,15 @@ async fn the_image_of_the_cases_is_a_real_png() -> Result<()> {
         "{} bytes",
         image.len()
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_kind_of_target_by_either_protocol() -> Result<()> {
+    let mut wrong = Vec::new();
+    for client in [Client::python()?, Client::node("openai-6")?, Client::node("openai")?] {
+        wrong.extend(sdks::kinds::walk(&client).await?);
+    }
+    assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
     Ok(())
 }

@@ -7,6 +7,7 @@
 //!  body    ──▶ Request ──▶ chat · anthropic · gemini ──▶ Call    what the provider is asked, or a Refusal that names the field
 //!  bytes   ──▶ sse ──▶ chat · anthropic · gemini ──▶ Fact       what the provider says, whichever it is (`protocol`)
 //!  Fact    ──▶ Lifecycle ──▶ Event, response object      ids, order, numbering, every required member
+//!  bytes   ──▶ Pipeline ──▶ bytes                 all of the above for one answer, in the caller's protocol
 //!  chat request ──▶ completions ──▶ Request, and Event ──▶ completions ──▶ chat chunks: the same for callers of chat
 //! ```
 //!
@@ -23,6 +24,7 @@ pub mod gemini;
 pub mod item;
 pub mod lifecycle;
 mod members;
+pub mod pipeline;
 pub mod protocol;
 pub mod replay;
 pub mod request;

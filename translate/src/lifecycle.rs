@@ -91,6 +91,12 @@ impl Lifecycle {
         !self.items.is_empty()
     }
 
+    /// Whether the provider has said why the model ended: only usage can follow.
+    #[must_use]
+    pub const fn has_finished(&self) -> bool {
+        self.finish.is_some()
+    }
+
     /// How far the response is.
     #[must_use]
     pub const fn status(&self) -> &Status {

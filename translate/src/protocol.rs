@@ -58,7 +58,7 @@ impl Protocol {
             Self::Anthropic => Events::Anthropic(anthropic::Reader::default()),
             Self::Gemini => Events::Gemini(gemini::Reader::default()),
         };
-        Reader { parser: sse::Parser::default(), events }
+        Reader { parser: sse::Parser::default(), events, has_ended: false }
     }
 
     /// Reads an answer that comes in one piece.
@@ -90,6 +90,7 @@ impl Protocol {
 pub struct Reader {
     parser: sse::Parser,
     events: Events,
+    has_ended: bool,
 }
 
 #[derive(Debug)]
@@ -110,8 +111,15 @@ impl Reader {
         let parsed = self.parser.feed(bytes, &mut events);
         for event in &events {
             self.events.read(event, facts)?;
+            self.has_ended |= self.events.is_last(event);
         }
         parsed
+    }
+
+    /// Whether the event has come that ends the stream, where the protocol has one: nothing is left to wait for.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        self.has_ended
     }
 
     /// The stream has ended: appends what an event says that the end cut off.
@@ -128,6 +136,15 @@ impl Reader {
 }
 
 impl Events {
+    /// Gemini's streams have no such event.
+    fn is_last(&self, event: &sse::Event) -> bool {
+        match self {
+            Self::Chat(_) => event.data.trim() == "[DONE]",
+            Self::Anthropic(_) => event.name == "message_stop",
+            Self::Gemini(_) => false,
+        }
+    }
+
     /// An event without data says nothing in any of these protocols: some servers send such to keep the connection alive.
     fn read(&mut self, event: &sse::Event, facts: &mut Vec<Fact>) -> Result<(), Malformed> {
         if event.data.is_empty() {

@@ -11,6 +11,7 @@ mod gateways;
 mod images;
 mod isolation;
 mod npm;
+mod portkey;
 mod python;
 mod run;
 mod runsc;

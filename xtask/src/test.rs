@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::isolation::{self, Isolation};
-use crate::{python, run, steps};
+use crate::{portkey, python, run, steps};
 
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// Known-answer vectors, which must hold natively and in Wasm.
@@ -49,13 +49,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Some(_) => steps::programs()?,
     }
     let python = steps::step("Python", python::prepare)?;
+    let portkey = steps::step("Portkey", portkey::prepare)?;
     let isolation = isolation::prepare();
     if arguments.is_whole_suite() {
         steps::step("contract's vectors in Wasm", vectors_in_wasm)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let postgres = runtime.block_on(Postgres::start())?;
-    let passed = suite(arguments, &python, &postgres.url, isolation.as_ref());
+    let passed = suite(arguments, (&python, &portkey), &postgres.url, isolation.as_ref());
     runtime.block_on(postgres.stop());
     passed?;
     Ok(ExitCode::SUCCESS)
@@ -87,7 +88,7 @@ impl Postgres {
 
 fn suite(
     arguments: &Arguments,
-    python: &Path,
+    (python, portkey): (&Path, &Path),
     database_url: &str,
     isolation: Option<&Isolation>,
 ) -> Result<()> {
@@ -98,6 +99,7 @@ fn suite(
     }
     cargo.env("DATABASE_URL", database_url);
     cargo.env("AG_PYTHON", python);
+    cargo.env("AG_PORTKEY", portkey);
     cargo.env("AG_NODE", places::node()?);
     cargo.env("PATH", path_with_npm_first()?);
     if let Some(isolation) = isolation {

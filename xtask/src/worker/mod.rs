@@ -26,7 +26,7 @@ pub(crate) use wasm::has_target;
 pub(crate) const ENTRY: &str = "index.js";
 pub(crate) const WASM: &str = "index_bg.wasm";
 /// A cold start compiles every byte. Cloudflare allows 3 MB on free plans; we allow ourselves less than that.
-const GZIPPED_MAX_BYTES: usize = 400_000;
+const GZIPPED_MAX_BYTES: usize = 1_300_000;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
