@@ -56,6 +56,8 @@ class Pump {
     if (this.stopped) return;
     this.stopped = reason;
     this.source.abort();
+    // Whoever waits for a provider waits no more.
+    this.source.open({ why: reason });
     this.reader?.cancel(reason).catch(() => {});
     // A write to a caller who has left, or who does not read, may never end by itself.
     const giveUp = () => this.writer.abort(reason).catch(() => {});

@@ -36,6 +36,8 @@ pub struct Stream {
     visit: Visit,
     /// Where it comes from.
     pub source: Source,
+    /// When the first target was about to be asked, milliseconds since the request came.
+    begun_ms: u64,
     fallback_id: String,
     /// Of the attempt that is under way.
     lifecycle: RefCell<Lifecycle>,
@@ -71,6 +73,7 @@ impl Stream {
         let fallback_id = format!("resp_{}", reservation.id.uuid().simple());
         let lifecycle = Lifecycle::new(disguise, fallback_id.clone(), visit.started_ms / 1000);
         Rc::new(Self {
+            begun_ms: visit.elapsed_ms(),
             visit,
             source: Source::new(),
             fallback_id,
@@ -150,12 +153,14 @@ impl Stream {
     /// Until a target's stream is open, the attempts keep their own time: here only the caller's runs.
     fn limits(&self) -> Object {
         let settings = &self.visit.settings;
+        let waited_ms = self.visit.elapsed_ms().saturating_sub(self.begun_ms);
+        let total_ms = settings.request_total_max_ms.saturating_sub(self.begun_ms);
         object([
-            ("waitedMs", (self.visit.elapsed_ms() as f64).into()),
+            ("waitedMs", (waited_ms as f64).into()),
             ("keepAliveMs", (settings.keep_alive_ms as f64).into()),
-            ("firstByteMaxMs", (settings.request_total_max_ms as f64).into()),
+            ("firstByteMaxMs", (total_ms as f64).into()),
             ("idleMaxMs", (settings.stream_idle_max_ms as f64).into()),
-            ("totalMaxMs", (settings.request_total_max_ms as f64).into()),
+            ("totalMaxMs", (total_ms as f64).into()),
             ("lingerMs", (LINGER_MS as f64).into()),
             ("eventMaxBytes", (EVENT_MAX_BYTES as f64).into()),
         ])
