@@ -27,6 +27,7 @@ pub mod protocol;
 pub mod replay;
 pub mod request;
 pub mod response;
+pub mod schema;
 pub mod sse;
 
 #[cfg(test)]
