@@ -4,6 +4,7 @@
 use crate::{
     disguise::{Disguise, Usage},
     json_splice::Members,
+    output_format::Repair,
     request::{self, Outgoing},
 };
 use alphagate_contract::{
@@ -43,9 +44,10 @@ impl Api {
         config: &VersionConfig,
         target: &Target,
         shown_model: &str,
+        repair: Option<&Repair>,
     ) -> Result<Outgoing, Problem> {
         match self {
-            Self::Responses => request::compose(members, config, target, shown_model),
+            Self::Responses => request::compose(members, config, target, shown_model, repair),
             Self::Embeddings => compose_embeddings(members, config, target, shown_model),
         }
     }
@@ -99,7 +101,7 @@ mod tests {
 
     fn compose(body: &str, config: &VersionConfig) -> Result<Outgoing, Problem> {
         let members = Members::read(body.as_bytes()).unwrap();
-        Api::Embeddings.compose(&members, config, &config.targets[0], "vectors")
+        Api::Embeddings.compose(&members, config, &config.targets[0], "vectors", None)
     }
 
     #[test]

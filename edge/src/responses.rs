@@ -14,6 +14,7 @@ use crate::{
     proxy::{self, Lease},
     request::{self, Outgoing},
     resolve::{self, Route, Trail},
+    schemas,
     settings::Settings,
     source, targets,
     visit::Visit,
@@ -25,7 +26,9 @@ use alphagate_contract::{
     problem::{Code, Problem},
     quota::Amounts,
 };
+use alphagate_translate::schema::Schema;
 use js_sys::{Reflect, Uint8Array};
+use std::rc::Rc;
 use wasm_bindgen::JsValue;
 use worker::{Request, Response};
 
@@ -54,6 +57,8 @@ struct Plan {
     outgoing: Outgoing,
     /// The name that the caller used.
     model: String,
+    /// What the answer is checked against.
+    schema: Option<Rc<Schema>>,
 }
 
 /// An admitted request.
@@ -114,6 +119,7 @@ async fn serve(
         caller: request.inner().signal(),
         order: plan.order,
         outgoing: plan.outgoing,
+        schema: plan.schema,
         reservation,
     });
     attempts.note_open(plan.left_for_last);
@@ -167,7 +173,8 @@ async fn plan(
     let health = standings(&route, targets.len());
     let order = targets::order(targets, &health, asking.region, visit.id.uuid().as_u128());
     let first = order.first().copied().unwrap_or(0);
-    let mut outgoing = asking.api.compose(&members, route.config()?, route.target(first)?, &model)?;
+    let mut outgoing = asking.api.compose(&members, route.config()?, route.target(first)?, &model, None)?;
+    let schema = if asking.api == Api::Responses { schemas::of(&route)? } else { None };
     // Whichever target serves it, what was reserved is enough for it.
     let Amounts { input_tokens, output_tokens, .. } = outgoing.estimate;
     let costs = targets.iter().filter_map(|target| target.price);
@@ -176,7 +183,7 @@ async fn plan(
     let is_open = |at: &usize| health.get(*at) == Some(&Standing::Open);
     let left_for_last =
         if is_open(&first) { Vec::new() } else { order.iter().copied().filter(is_open).collect() };
-    Ok(Plan { route, order, left_for_last, outgoing, model })
+    Ok(Plan { route, order, left_for_last, outgoing, model, schema })
 }
 
 /// The health of the targets; a single one is asked whatever it is.

@@ -59,7 +59,7 @@ pub async fn serve(attempts: Attempts) -> Result<Response, Problem> {
     let commission = attempts.commission();
     let visit = commission.visit.clone();
     let reservation = commission.reservation.clone();
-    let stream = Stream::new(visit.clone(), commission.outgoing.disguise.clone(), &reservation);
+    let stream = Stream::new(commission);
     let hooks = stream.hooks();
     let rewrite: Function = hooks.rewrite.as_ref().clone().unchecked_into();
     let wait_ms = visit.settings.keep_alive_ms;
@@ -161,9 +161,9 @@ async fn listen(
     Ok(described(attempts, attempt, held.unchecked_into()))
 }
 
-/// A stream that has ended before any content: whether it failed, and not because of what was asked.
+/// A stream that has ended before any content: whether the target failed.
 fn failed_early(stream: &Stream) -> Result<(), Failure> {
-    match stream.with_lifecycle(|life| (life.ended(), life.is_callers_fault())) {
+    match stream.with_lifecycle(|life| (life.ended(), life.is_no_illness())) {
         (Some((Outcome::Failed, usage)), false) => {
             let problem = Box::new(Code::UpstreamError.into());
             Err(Failure::Target { why: Why::Failed, problem, usage })

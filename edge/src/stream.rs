@@ -5,8 +5,8 @@
 
 use crate::{
     attempt::Attempt,
+    attempts::Commission,
     clock,
-    disguise::Disguise,
     lifecycle::Lifecycle,
     org_client::{self, Reservation},
     settings::{EVENT_MAX_BYTES, LINGER_MS},
@@ -19,6 +19,7 @@ use alphagate_contract::{
     problem::{Code, Problem},
     usage::{Outcome, Served},
 };
+use alphagate_translate::schema::Schema;
 use js_sys::{Object, Promise, Reflect, Uint8Array};
 use std::{cell::RefCell, rc::Rc};
 use wasm_bindgen::prelude::*;
@@ -39,6 +40,8 @@ pub struct Stream {
     /// When the first target was about to be asked, milliseconds since the request came.
     begun_ms: u64,
     fallback_id: String,
+    /// What the answer is checked against.
+    schema: Option<Rc<Schema>>,
     /// Of the attempt that is under way.
     lifecycle: RefCell<Lifecycle>,
     /// Why no target could serve it.
@@ -67,14 +70,18 @@ pub struct Hooks {
 }
 
 impl Stream {
-    /// A stream of which nothing has come; `disguise` is for what is said if nothing ever does.
+    /// A stream of which nothing has come.
     #[must_use]
-    pub fn new(visit: Visit, disguise: Disguise, reservation: &Reservation) -> Rc<Self> {
+    pub fn new(commission: &Commission) -> Rc<Self> {
+        let Commission { visit, outgoing, reservation, schema, .. } = commission;
         let fallback_id = format!("resp_{}", reservation.id.uuid().simple());
+        // For what is said if nothing ever comes.
+        let disguise = outgoing.disguise.clone();
         let lifecycle = Lifecycle::new(disguise, fallback_id.clone(), visit.started_ms / 1000);
         Rc::new(Self {
             begun_ms: visit.elapsed_ms(),
-            visit,
+            visit: visit.clone(),
+            schema: schema.clone(),
             source: Source::new(),
             fallback_id,
             lifecycle: RefCell::new(lifecycle),
@@ -86,7 +93,8 @@ impl Stream {
     /// An attempt begins: nothing of those before it was shown, so nothing of them counts.
     pub fn attempt(&self, attempt: &Attempt) {
         let created_s = self.visit.started_ms / 1000;
-        self.lifecycle.replace(Lifecycle::new(attempt.disguise.clone(), self.fallback_id.clone(), created_s));
+        let lifecycle = Lifecycle::new(attempt.disguise.clone(), self.fallback_id.clone(), created_s);
+        self.lifecycle.replace(lifecycle.checked(self.schema.clone()));
         self.source.take(&attempt.call);
     }
 
@@ -204,13 +212,13 @@ impl Stream {
     async fn settle(&self, how: &str, content_ms: u64) {
         let Some(serving) = self.serving.take() else { return };
         let Serving { attempt, reservation, served } = serving;
-        let (ended, callers_fault) = self.with_lifecycle(|life| (life.ended(), life.is_callers_fault()));
+        let (ended, not_ill) = self.with_lifecycle(|life| (life.ended(), life.is_no_illness()));
         let (outcome, usage) = match (how, ended) {
             ("ended", Some((outcome, usage))) => (outcome, usage),
             ("gone", _) => (Outcome::Aborted, None),
             _ => (Outcome::Failed, None),
         };
-        attempt.patient.ended(if callers_fault { Outcome::Aborted } else { outcome });
+        attempt.patient.ended(if not_ill { Outcome::Aborted } else { outcome });
         if outcome == Outcome::Failed && content_ms == 0 && usage.is_none() {
             org_client::cancel(&self.visit, reservation);
             return;

@@ -10,6 +10,7 @@ use crate::{
     fault,
     proxy::{self, Head},
     retry::Why,
+    schemas::{self, Violated},
     settlement::End,
 };
 use alphagate_contract::{
@@ -96,6 +97,11 @@ fn show(
     if outcome == Outcome::Failed && !attempt.is_last && !fault::of_response(&text) {
         let problem = Box::new(Code::UpstreamError.into());
         return Err(Failure::Target { why: Why::Failed, problem, usage });
+    }
+    if let Some(schema) = attempts.commission().schema.as_ref().filter(|_| outcome == Outcome::Completed)
+        && let Err((answer, violation)) = schemas::check(schema, &text)
+    {
+        return Err(Failure::Violated(Violated { answer, violation, usage }));
     }
     let response = proxy::respond(bytes, &pieces, &[("content-type", "application/json")]);
     Ok(response.map(|response| (response, outcome, usage)))
