@@ -156,7 +156,9 @@ fn lints_are_expected_with_a_reason_and_never_allowed() -> Result<()> {
 #[test]
 fn nothing_panics_at_the_edge() -> Result<()> {
     hold(|source| {
-        let quiet = ["edge/src/", "contract/src/", "translate/src/"].iter().any(|folder| source.path.starts_with(folder));
+        let quiet = ["edge/src/", "contract/src/", "translate/src/"]
+            .iter()
+            .any(|folder| source.path.starts_with(folder));
         if !quiet || source.is_test || source.kind != Kind::Rust {
             return vec![];
         }
