@@ -50,7 +50,7 @@ def main():
     parts = [telemetry, *map(picture, options.screenshots)]
     try:
         text = ask(openai.OpenAI(), options.model, parts, options.stream)
-    except openai.APIStatusError as error:
+    except openai.APIError as error:
         sys.exit(f"{error.code}: {error.param}")
     print(json.dumps(json.loads(text), indent=2))
 
