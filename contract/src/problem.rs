@@ -132,6 +132,8 @@ catalogue! {
     UpstreamIncomplete = "upstream_incomplete", 502, Server, true, "The provider's answer ended before it was complete.";
     /// The provider took too long.
     UpstreamTimeout = "upstream_timeout", 504, Server, true, "The provider behind this endpoint took too long.";
+    /// What the model generated violates the version's output schema. The path of the first violation is `param`.
+    OutputSchemaMismatch = "output_schema_mismatch", 502, Server, false, "The model's answer violates this endpoint's output schema.";
     /// The endpoint's own configuration cannot be served.
     EndpointMisconfigured = "endpoint_misconfigured", 502, Server, false, "This endpoint is misconfigured. Ask its publisher.";
     /// Too many bytes are in flight here.

@@ -5,6 +5,7 @@ use crate::{
     carry::{self, Carry},
     disguise::{Disguise, Usage},
     json_splice::Members,
+    output_format::Repair,
     request::{self, Outgoing},
 };
 use alphagate_contract::{
@@ -46,10 +47,11 @@ impl Api {
         config: &VersionConfig,
         target: &Target,
         shown_model: &str,
+        repair: Option<&Repair>,
     ) -> Result<Outgoing, Problem> {
         match self {
-            Self::Responses => carry::responses(members, config, target, shown_model),
-            Self::Chat => carry::chat(members, config, target, shown_model),
+            Self::Responses => carry::responses(members, config, target, shown_model, repair),
+            Self::Chat => carry::chat(members, config, target, shown_model, repair),
             Self::Embeddings => compose_embeddings(members, config, target, shown_model),
         }
     }
@@ -108,7 +110,7 @@ mod tests {
 
     fn compose(body: &str, config: &VersionConfig) -> Result<Outgoing, Problem> {
         let members = Members::read(body.as_bytes()).unwrap();
-        Api::Embeddings.compose(&members, config, &config.targets[0], "vectors")
+        Api::Embeddings.compose(&members, config, &config.targets[0], "vectors", None)
     }
 
     #[test]

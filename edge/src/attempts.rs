@@ -12,10 +12,12 @@ use crate::{
     disguise::Usage,
     health::Patient,
     org_client::{self, Ask, Asked, Reservation},
+    output_format::Repair,
     proxy::Lease,
     request::{self, Outgoing},
     resolve::{Route, Trail},
     retry::{Next, Why},
+    schemas::{self, Violated},
     settlement::{self, End},
     visit::{AskedTargets, Visit},
 };
@@ -23,10 +25,12 @@ use alphagate_contract::{
     endpoint::Target,
     key::ApiKey,
     problem::{Code, Problem},
+    quota::Amounts,
     usage::{Outcome, PassedOver, Served},
 };
+use alphagate_translate::schema::Schema;
 use js_sys::Uint8Array;
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, rc::Rc, time::Duration};
 use worker::{Delay, web_sys::AbortSignal};
 
 /// What every attempt is made from.
@@ -54,6 +58,8 @@ pub struct Commission {
     pub order: Vec<usize>,
     /// What goes to the first of them.
     pub outgoing: Outgoing,
+    /// What the answer is checked against.
+    pub schema: Option<Rc<Schema>>,
     /// What was reserved.
     pub reservation: Reservation,
 }
@@ -70,6 +76,8 @@ pub struct Attempts {
     made: u8,
     passed_over: Vec<PassedOver>,
     problem: Option<Problem>,
+    /// The answer that is to be mended.
+    repair: Option<Repair>,
 }
 
 /// An attempt that brought no content.
@@ -77,6 +85,8 @@ pub struct Attempts {
 pub enum Failure {
     /// The caller has left.
     Gone,
+    /// The answer violates the version's schema.
+    Violated(Violated),
     /// The target failed.
     Target {
         /// Why.
@@ -106,7 +116,7 @@ impl Attempts {
     pub fn new(of: Commission) -> Self {
         let retries = of.route.config().map_or(0, |config| config.retries);
         let queue = of.order.iter().copied().collect();
-        Self { of, queue, retries, retried: 0, made: 0, passed_over: Vec::new(), problem: None }
+        Self { of, queue, retries, retried: 0, made: 0, passed_over: Vec::new(), problem: None, repair: None }
     }
 
     /// What they are made from.
@@ -146,7 +156,8 @@ impl Attempts {
         let Commission { visit, route, api, .. } = &self.of;
         let target = route.target(at)?;
         let secret = route.secret(visit, at)?;
-        let composed = if self.of.order.first() == Some(&at) { None } else { Some(self.compose(target)?) };
+        let is_composed = self.repair.is_none() && self.of.order.first() == Some(&at);
+        let composed = if is_composed { None } else { Some(self.compose(target)?) };
         let outgoing = composed.as_ref().unwrap_or(&self.of.outgoing);
         let patient = Patient::new(route, at);
         let is_last = self.queue.len() <= 1 && self.retried >= self.retries;
@@ -159,7 +170,7 @@ impl Attempts {
             outgoing,
             request_id: &id,
             caller: &self.of.caller,
-            lease: Some(&self.of.lease).filter(|_| is_last),
+            lease: Some(&self.of.lease).filter(|_| is_last && !self.may_repair()),
         };
         patient.ask();
         Ok(Attempt {
@@ -179,7 +190,8 @@ impl Attempts {
     fn compose(&self, target: &Target) -> Result<Outgoing, Problem> {
         let bytes = self.of.body.to_vec();
         let members = request::members(&bytes)?;
-        self.of.api.compose(&members, self.of.route.config()?, target, &self.of.shown_model)
+        let config = self.of.route.config()?;
+        self.of.api.compose(&members, config, target, &self.of.shown_model, self.repair.as_ref())
     }
 
     /// An attempt has failed: waits as long as the next one should.
@@ -188,9 +200,13 @@ impl Attempts {
     /// What it means for the caller, when there is no next one. Everything is settled or given back then.
     pub async fn failed(&mut self, attempt: &Attempt, failure: Failure) -> Result<(), Problem> {
         attempt.call.abort();
-        let Failure::Target { why, problem, usage } = failure else {
-            attempt.patient.unknown();
-            return Err(self.abandon(attempt));
+        let (why, problem, usage) = match failure {
+            Failure::Target { why, problem, usage } => (why, problem, usage),
+            Failure::Violated(violated) => return self.mend(attempt, violated).await,
+            Failure::Gone => {
+                attempt.patient.unknown();
+                return Err(self.abandon(attempt));
+            }
         };
         match why.failure() {
             Some(failure) => attempt.patient.failed(failure),
@@ -206,7 +222,7 @@ impl Attempts {
         };
         let Some(wait_ms) = wait_ms.filter(|_| goes_on) else {
             return Err(match usage {
-                Some(usage) => self.charge(attempt, usage, served, *problem),
+                Some(usage) => self.charge(attempt, Some(usage), served, *problem),
                 None => self.give_up(*problem),
             });
         };
@@ -214,6 +230,32 @@ impl Attempts {
         if wait_ms > 0 {
             Delay::from(Duration::from_millis(wait_ms)).await;
         }
+        Ok(())
+    }
+
+    /// Whether an answer that violates the schema would be sent back.
+    fn may_repair(&self) -> bool {
+        let output = self.of.route.config().ok().and_then(|config| config.output_schema.as_ref());
+        let asks = self.of.schema.is_some() && output.is_some_and(|output| output.repair);
+        asks && !self.of.outgoing.stream && self.repair.is_none()
+    }
+
+    /// An answer violates the schema: it is billed for what it was, and the same target is asked to mend it, once.
+    async fn mend(&mut self, attempt: &Attempt, violated: Violated) -> Result<(), Problem> {
+        let Violated { answer, violation, usage } = violated;
+        attempt.patient.ended(Outcome::Completed);
+        let problem = schemas::problem(&violation);
+        let served = self.served(attempt.target);
+        self.pass_over(attempt.target, "schema_violated".into());
+        self.tell(None);
+        let Amounts { input_tokens, output_tokens, .. } = self.of.outgoing.estimate;
+        let used = usage.unwrap_or(Usage { input_tokens, output_tokens, ..Usage::default() });
+        let goes_on = self.may_repair() && self.left_ms() > 0;
+        if !goes_on || !self.bill(attempt, used, served.clone()).await {
+            return Err(self.charge(attempt, usage, served, problem));
+        }
+        self.repair = Some(Repair { answer, violation });
+        self.problem = Some(problem);
         Ok(())
     }
 
@@ -256,9 +298,9 @@ impl Attempts {
     }
 
     /// The request ends with an attempt that used something.
-    fn charge(&self, attempt: &Attempt, usage: Usage, served: Served, problem: Problem) -> Problem {
+    fn charge(&self, attempt: &Attempt, usage: Option<Usage>, served: Served, problem: Problem) -> Problem {
         let (outcome, price) = (Outcome::Failed, attempt.price);
-        self.settle(End { outcome, usage: Some(usage), price, content_ms: 0, served });
+        self.settle(End { outcome, usage, price, content_ms: 0, served });
         problem
     }
 

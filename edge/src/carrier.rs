@@ -8,7 +8,7 @@ use crate::{
     disguise::{Disguise, Usage},
     fault,
     lifecycle::Lifecycle,
-    sse,
+    schemas::{self, Violated},
 };
 use alphagate_contract::{
     problem::{Code, Problem},
@@ -18,9 +18,11 @@ use alphagate_translate::{
     fact,
     pipeline::{Audience, Concealer, Pipeline, Teller, tell_whole},
     response::{Failure, Status},
+    schema::Schema,
     sse::Parser,
 };
 use serde_json::Value;
+use std::rc::Rc;
 
 /// What the caller reads of a piece, and what it means.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -62,6 +64,21 @@ impl Carrier {
         }
         let teller = Teller::new(carry.audience, &disguise.model);
         Some(Self(Way::Retold(Box::new(Retold { parser: Parser::default(), teller, content: false }))))
+    }
+
+    /// Checks the completed response against this schema. Of a target that speaks Responses the [`Lifecycle`] does.
+    #[must_use]
+    pub fn checked(self, schema: Option<Rc<Schema>>) -> Self {
+        match (self.0, schema) {
+            (Way::Adapted(pipeline), Some(schema)) => {
+                let violation = move |response: &Value| {
+                    let checked = schemas::check(&schema, response.to_string().as_bytes());
+                    checked.err().map(|(_, violation)| failure(&schemas::problem(&violation)))
+                };
+                Self(Way::Adapted(Box::new(pipeline.checked(Box::new(violation)))))
+            }
+            (way, _) => Self(way),
+        }
     }
 
     /// Reads on.
@@ -111,12 +128,12 @@ impl Carrier {
         }
     }
 
-    /// Whether the provider says that it failed because of what it was asked.
+    /// Whether a failure says nothing of the target's health; see [`Lifecycle::is_no_illness`].
     #[must_use]
-    pub fn is_callers_fault(&self, life: &Lifecycle) -> bool {
+    pub fn is_no_illness(&self, life: &Lifecycle) -> bool {
         match &self.0 {
-            Way::Adapted(pipeline) => is_callers(pipeline.status()),
-            Way::Retold(_) => life.is_callers_fault(),
+            Way::Adapted(pipeline) => is_no_illness(pipeline.status()),
+            Way::Retold(_) => life.is_no_illness(),
         }
     }
 }
@@ -143,9 +160,13 @@ impl Retold {
             let shown = life.show(event.write().as_bytes());
             self.content |= shown.kind.as_deref().is_some_and(is_content);
             told.terminal |= shown.terminal;
-            let data = shown.text.as_deref().and_then(sse::data).unwrap_or_else(|| event.data.clone());
-            if let Ok(data) = serde_json::from_str(&data) {
-                self.teller.retell(&data, &mut told.text);
+            match shown.text {
+                Some(text) => told.text += &retold(&mut self.teller, &text),
+                None => {
+                    if let Ok(data) = serde_json::from_str(&event.data) {
+                        self.teller.retell(&data, &mut told.text);
+                    }
+                }
             }
         }
         told.content = self.content;
@@ -205,15 +226,18 @@ pub struct Answer {
     pub usage: Option<Usage>,
     /// Whether it failed because of what was asked.
     pub callers_fault: bool,
+    /// What it violates of the schema.
+    pub violated: Option<Violated>,
 }
 
-/// Reads a whole answer.
+/// Reads a whole answer, which is checked against the schema if it is complete.
 ///
 /// # Errors
 /// The provider's body is not what its protocol says.
 pub fn whole(
     carry: &Carry,
     disguise: &Disguise,
+    schema: Option<&Schema>,
     body: &[u8],
     (id, created_s, now_s): (&str, u64, u64),
 ) -> Result<Answer, Problem> {
@@ -221,20 +245,35 @@ pub fn whole(
     let Some(parties) = carry.parties(&disguise.model, id, created_s) else {
         let shown = disguise.response_text(body).map_err(|_| unreadable())?;
         let response = serde_json::from_slice(&shown).map_err(|_| unreadable())?;
+        let (outcome, usage) = (Usage::outcome(body), Usage::read(body));
         return Ok(Answer {
             body: told_whole(carry.audience, response, &disguise.model),
-            outcome: Usage::outcome(body),
-            usage: Usage::read(body),
+            outcome,
+            usage,
             callers_fault: fault::of_response(body),
+            violated: violated(schema, outcome, usage, body),
         });
     };
     let whole = parties.whole(body, &concealer(disguise), now_s).map_err(|_| unreadable())?;
+    let (outcome, usage) = (outcome(&whole.status).unwrap_or(Outcome::Failed), whole.usage.map(used));
     Ok(Answer {
-        outcome: outcome(&whole.status).unwrap_or(Outcome::Failed),
-        usage: whole.usage.map(used),
-        callers_fault: is_callers(&whole.status),
+        outcome,
+        usage,
+        callers_fault: is_no_illness(&whole.status),
+        violated: violated(schema, outcome, usage, whole.response.to_string().as_bytes()),
         body: told_whole(carry.audience, whole.response, &disguise.model),
     })
+}
+
+fn violated(
+    schema: Option<&Schema>,
+    outcome: Outcome,
+    usage: Option<Usage>,
+    response: &[u8],
+) -> Option<Violated> {
+    let schema = schema.filter(|_| outcome == Outcome::Completed)?;
+    let (answer, violation) = schemas::check(schema, response).err()?;
+    Some(Violated { answer, violation, usage })
 }
 
 fn told_whole(audience: Audience, response: Value, model: &str) -> Result<String, Problem> {
@@ -268,8 +307,9 @@ const fn outcome(status: &Status) -> Option<Outcome> {
     }
 }
 
-fn is_callers(status: &Status) -> bool {
-    matches!(status, Status::Failed(failure) if failure.kind == "invalid_request_error")
+fn is_no_illness(status: &Status) -> bool {
+    let violation = Code::OutputSchemaMismatch.as_str();
+    matches!(status, Status::Failed(failure) if failure.kind == "invalid_request_error" || failure.code == violation)
 }
 
 const fn used(usage: fact::Usage) -> Usage {

@@ -1,7 +1,7 @@
 //! Streams and answers of a target that speaks Responses, for callers of chat; and how the others end.
 
 use super::*;
-use crate::{carry, json_splice::Members};
+use crate::{carry, json_splice::Members, output_format::Repair, sse};
 use alphagate_contract::endpoint::VersionConfig;
 use serde_json::json;
 
@@ -76,13 +76,13 @@ fn a_stream_that_breaks_off_ends_with_an_error_once() {
 fn adapted(chat: bool) -> (Carry, Disguise) {
     let target = json!({"base_url": "https://x/v1", "model": "m-secret", "protocol": "chat"});
     let config: VersionConfig = serde_json::from_value(json!({"targets": [target]})).unwrap();
-    let (body, compose): (_, fn(&Members<'_>, &_, &_, &_) -> _) = if chat {
+    let (body, compose): (_, fn(&Members<'_>, &_, &_, &_, Option<&Repair>) -> _) = if chat {
         (r#"{"model":"poet","messages":[{"role":"user","content":"x"}]}"#, carry::chat)
     } else {
         (r#"{"model":"poet","input":"x"}"#, carry::responses)
     };
     let members = Members::read(body.as_bytes()).unwrap();
-    let outgoing = compose(&members, &config, &config.targets[0], "poet").unwrap();
+    let outgoing = compose(&members, &config, &config.targets[0], "poet", None).unwrap();
     (outgoing.carry, outgoing.disguise)
 }
 
@@ -95,7 +95,7 @@ fn failures_of_a_translated_stream_say_whose_fault_they_are() {
         let told = carrier.feed(&mut life, format!("data: {error}\n\n").as_bytes(), 2);
         assert!(told.terminal && !told.content && !told.text.contains("m-secret"), "{told:?}");
         assert_eq!(carrier.ended(&life).unwrap().0, Outcome::Failed);
-        assert_eq!(carrier.is_callers_fault(&life), callers, "{kind}");
+        assert_eq!(carrier.is_no_illness(&life), callers, "{kind}");
         assert_eq!(carrier.fail(&mut life, &Code::UpstreamTimeout.into()), "");
     }
 }
@@ -110,15 +110,64 @@ fn whole_answers_are_read_in_every_pair_of_protocols() {
         "usage": {"input_tokens": 3, "output_tokens": 2}});
     for (carry, body) in [(adapted(false).0, &chat_answer), (adapted(true).0, &chat_answer), (CHAT, &native)]
     {
-        let answer = whole(&carry, &disguise(), body.to_string().as_bytes(), ("resp_1", 1, 2)).unwrap();
+        let answer = whole(&carry, &disguise(), None, body.to_string().as_bytes(), ("resp_1", 1, 2)).unwrap();
         let text = answer.body.unwrap();
         assert_eq!(answer.outcome, Outcome::Incomplete, "{text}");
         assert_eq!(answer.usage.map(|usage| usage.output_tokens), Some(2));
         assert!(text.contains("Hello") && text.contains("poet") && !text.contains("m-secret"), "{text}");
-        assert!(whole(&carry, &disguise(), b"<html>", ("resp_1", 1, 2)).is_err());
+        assert!(whole(&carry, &disguise(), None, b"<html>", ("resp_1", 1, 2)).is_err());
     }
     let failed = json!({"id": "resp_9", "status": "failed", "model": "m-secret", "error": {"code": "server_error", "message": "m-secret is down"}});
-    let answer = whole(&CHAT, &disguise(), failed.to_string().as_bytes(), ("resp_1", 1, 2)).unwrap();
+    let answer = whole(&CHAT, &disguise(), None, failed.to_string().as_bytes(), ("resp_1", 1, 2)).unwrap();
     let problem = answer.body.unwrap_err();
     assert_eq!((problem.code, problem.message.as_str()), (Code::UpstreamError, "poet is down"));
+}
+
+fn schema() -> Rc<Schema> {
+    Rc::new(Schema::compile(&json!({"type": "object", "required": ["a"]})).unwrap())
+}
+
+#[test]
+fn a_translated_stream_that_violates_the_schema_fails_and_is_no_illness() {
+    for (text, violates) in [(r#"{\"b\":1}"#, true), (r#"{\"a\":1}"#, false)] {
+        for chat in [false, true] {
+            let (carry, disguise) = adapted(chat);
+            let carrier = Carrier::new(&carry, &disguise, "resp_1", 1).unwrap();
+            let mut carrier = carrier.checked(Some(schema()));
+            let body = format!(
+                "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n\
+                 data: {{\"choices\":[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"stop\"}}]}}\n\ndata: [DONE]\n\n"
+            );
+            let mut life = life();
+            let told = carrier.feed(&mut life, body.as_bytes(), 2);
+            assert!(told.terminal, "{told:?}");
+            assert_eq!(told.text.contains("output_schema_mismatch"), violates, "{told:?}");
+            let (outcome, _) = carrier.ended(&life).unwrap();
+            assert_eq!(outcome == Outcome::Failed, violates);
+            assert_eq!(carrier.is_no_illness(&life), violates);
+        }
+    }
+}
+
+#[test]
+fn a_callers_chat_is_told_that_a_native_stream_violates_the_schema() {
+    let response = json!({"id": "resp_9", "status": "completed", "output": [
+        {"type": "message", "content": [{"type": "output_text", "text": "{}"}]}]});
+    let event = json!({"type": "response.completed", "sequence_number": 2, "response": response});
+    let (mut life, mut carrier) =
+        (life().checked(Some(schema())), Carrier::new(&CHAT, &disguise(), "resp_1", 1).unwrap());
+    let told = carrier.feed(&mut life, sse::event("response.completed", &event.to_string()).as_bytes(), 2);
+    assert!(told.terminal && told.text.contains("output_schema_mismatch"), "{told:?}");
+    assert_eq!(told.text.matches("[DONE]").count(), 1, "{told:?}");
+}
+
+#[test]
+fn a_whole_answer_that_violates_the_schema_is_told_with_its_text() {
+    let (carry, disguise) = adapted(false);
+    let body = json!({"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "{}"}}]});
+    let body = body.to_string();
+    for (schema, violated) in [(None, None), (Some(schema()), Some("{}"))] {
+        let answer = whole(&carry, &disguise, schema.as_deref(), body.as_bytes(), ("resp_1", 1, 2)).unwrap();
+        assert_eq!(answer.violated.map(|violated| violated.answer).as_deref(), violated);
+    }
 }

@@ -8,6 +8,7 @@
 use crate::{
     disguise::{self, Disguise},
     json_splice::{Members, Piece, join},
+    output_format::Repair,
     request::{self, Outgoing},
 };
 use alphagate_contract::{
@@ -88,8 +89,9 @@ pub fn responses(
     config: &VersionConfig,
     target: &Target,
     shown_model: &str,
+    repair: Option<&Repair>,
 ) -> Result<Outgoing, Problem> {
-    let outgoing = request::compose(members, config, target, shown_model)?;
+    let outgoing = request::compose(members, config, target, shown_model, repair)?;
     match adapter(target) {
         None => Ok(outgoing),
         Some(protocol) => adapt(outgoing, members.text(), protocol, Audience::Responses, |refusal| refusal),
@@ -105,6 +107,7 @@ pub fn chat(
     config: &VersionConfig,
     target: &Target,
     shown_model: &str,
+    repair: Option<&Repair>,
 ) -> Result<Outgoing, Problem> {
     let asked = completions::ask(&object(members.text())?).map_err(|refusal| problem(refusal, &[]))?;
     let audience = Audience::Chat { include_usage: asked.include_usage };
@@ -120,7 +123,7 @@ pub fn chat(
     let text = Value::Object(body).to_string();
     let own = |problem: Problem| renamed(problem, &asked);
     let members = request::members(text.as_bytes()).map_err(own)?;
-    let mut outgoing = request::compose(&members, config, target, shown_model).map_err(own)?;
+    let mut outgoing = request::compose(&members, config, target, shown_model, repair).map_err(own)?;
     let Some(protocol) = adapter else {
         outgoing.pieces = whole(join(text.as_bytes(), &outgoing.pieces));
         outgoing.carry = Carry { audience, adapted: None };

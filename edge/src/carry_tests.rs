@@ -17,7 +17,7 @@ fn composed(chat: bool, body: &Value, config: &VersionConfig) -> Result<(Value, 
     let text = body.to_string();
     let members = Members::read(text.as_bytes()).unwrap();
     let compose = if chat { super::chat } else { responses };
-    let outgoing = compose(&members, config, &config.targets[0], "poet")?;
+    let outgoing = compose(&members, config, &config.targets[0], "poet", None)?;
     let sent = join(text.as_bytes(), &outgoing.pieces);
     Ok((serde_json::from_slice(&sent).unwrap(), outgoing))
 }
@@ -129,7 +129,7 @@ fn what_cannot_be_represented_is_the_callers_mistake() {
         let body = format!(r#"{{"model":"poet","input":"x","metadata":{{"a":{value}}}}}"#);
         let Ok(members) = Members::read(body.as_bytes()) else { continue };
         let config = config("chat", json!({}));
-        let problem = responses(&members, &config, &config.targets[0], "poet").unwrap_err();
+        let problem = responses(&members, &config, &config.targets[0], "poet", None).unwrap_err();
         assert_eq!(problem.code, Code::ParameterInvalid, "{value}");
     }
 }

@@ -7,10 +7,12 @@ use crate::{
     disguise::{Disguise, Usage},
     fault,
     json_splice::{Members, join},
-    sse,
+    schemas, sse,
 };
 use alphagate_contract::{problem::Problem, usage::Outcome};
+use alphagate_translate::schema::Schema;
 use serde_json::{Value, json};
+use std::rc::Rc;
 
 /// What to do with an event.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -40,7 +42,8 @@ pub struct Lifecycle {
     response: Option<Value>,
     sequence: Option<u64>,
     errored: bool,
-    callers_fault: bool,
+    no_illness: bool,
+    schema: Option<Rc<Schema>>,
     ended: Option<(Outcome, Option<Usage>)>,
 }
 
@@ -55,7 +58,8 @@ impl Lifecycle {
             response: None,
             sequence: None,
             errored: false,
-            callers_fault: false,
+            no_illness: false,
+            schema: None,
             ended: None,
         }
     }
@@ -66,10 +70,17 @@ impl Lifecycle {
         self.ended
     }
 
-    /// Whether the provider says that it failed because of what it was asked.
+    /// Checks the completed response against this schema.
     #[must_use]
-    pub const fn is_callers_fault(&self) -> bool {
-        self.callers_fault
+    pub fn checked(self, schema: Option<Rc<Schema>>) -> Self {
+        Self { schema, ..self }
+    }
+
+    /// Whether the failure says nothing of the target's health: what was asked was wrong, or what was generated violates the
+    /// schema.
+    #[must_use]
+    pub const fn is_no_illness(&self) -> bool {
+        self.no_illness
     }
 
     /// Looks at one event.
@@ -113,11 +124,16 @@ impl Lifecycle {
             _ => None,
         };
         if outcome == Some(Outcome::Failed) {
-            self.callers_fault |= fault::of_response(response.as_bytes());
+            self.no_illness |= fault::of_response(response.as_bytes());
         }
         match outcome {
             Some(outcome) => self.ended = Some((outcome, Usage::read(response.as_bytes()))),
             None => self.response = serde_json::from_str(&shown).ok(),
+        }
+        if outcome == Some(Outcome::Completed)
+            && let Some(problem) = self.violation(response)
+        {
+            return self.show_violation(&shown, &problem);
         }
         let pieces = members.splice(&[("response", shown)]);
         let data = String::from_utf8_lossy(&join(data.as_bytes(), &pieces)).into_owned();
@@ -129,11 +145,27 @@ impl Lifecycle {
         }
     }
 
+    fn violation(&self, response: &str) -> Option<Problem> {
+        let checked = schemas::check(self.schema.as_deref()?, response.as_bytes());
+        checked.err().map(|(_, violation)| schemas::problem(&violation))
+    }
+
+    /// Instead of a completed response: the same one, failed. What it used counts.
+    fn show_violation(&mut self, response: &str, problem: &Problem) -> Shown {
+        let usage = Usage::read(response.as_bytes());
+        self.ended = Some((Outcome::Failed, usage));
+        self.no_illness = true;
+        self.response = serde_json::from_str(response).ok();
+        // The number of the event that is not shown is free.
+        self.sequence = self.sequence.and_then(|last| last.checked_sub(1));
+        Shown { text: Some(self.failure(problem)), terminal: true, whole: true, kind: None }
+    }
+
     /// SDKs differ in where they look for an error, so it is sent in both places.
     fn show_error(&mut self, event: &str, members: &Members<'_>, data: &str) -> Shown {
         let Ok(given) = serde_json::from_str::<Value>(data) else { return Shown::as_it_came(false) };
         self.errored = true;
-        self.callers_fault |= fault::of_error(&given);
+        self.no_illness |= fault::of_error(&given);
         let inner = given.get("error").filter(|error| error.is_object()).unwrap_or(&given);
         let text = |field: &str| inner.get(field).and_then(Value::as_str);
         let message = self.disguise.message(text("message").unwrap_or("The provider failed."));
@@ -156,6 +188,12 @@ impl Lifecycle {
     /// went by unread; their sequence number is continued.
     pub fn fail(&mut self, problem: &Problem, last_passed: &[u8]) -> String {
         self.sequence = self.sequence.max(last_sequence(last_passed));
+        let tail = self.failure(problem);
+        self.ended.get_or_insert((Outcome::Failed, None));
+        tail + "data: [DONE]\n\n"
+    }
+
+    fn failure(&mut self, problem: &Problem) -> String {
         let mut out = String::new();
         if self.response.is_none() {
             let response = self.skeleton();
@@ -169,8 +207,8 @@ impl Lifecycle {
                 json!({
                     "code": error.code,
                     "message": error.message,
-                    "param": null,
-                    "error": {"type": error.kind, "code": error.code, "message": error.message, "param": null},
+                    "param": error.param,
+                    "error": {"type": error.kind, "code": error.code, "message": error.message, "param": error.param},
                 }),
             );
         }
@@ -180,9 +218,7 @@ impl Lifecycle {
             let error = json!({"code": problem.code.as_str(), "message": problem.message});
             response.insert("error".into(), error);
         }
-        out += &self.event("response.failed", json!({"response": response}));
-        self.ended.get_or_insert((Outcome::Failed, None));
-        out + "data: [DONE]\n\n"
+        out + &self.event("response.failed", json!({"response": response}))
     }
 
     fn event(&mut self, kind: &str, fields: Value) -> String {

@@ -101,3 +101,34 @@ proptest! {
         lifecycle.fail(&Problem::new(Code::UpstreamIncomplete), &bytes);
     }
 }
+
+#[test]
+fn a_completed_response_that_violates_the_schema_fails_in_its_place() {
+    let schema = serde_json::json!({"type": "object", "required": ["a"]});
+    let schema = Rc::new(Schema::compile(&schema).unwrap());
+    for (text, holds) in [("{\\\"a\\\":1}", true), ("{}", false)] {
+        let mut lifecycle = lifecycle().checked(Some(schema.clone()));
+        lifecycle.show(CREATED.as_bytes());
+        let completed = format!(
+            "event: response.completed\ndata: {{\"type\":\"response.completed\",\"sequence_number\":7,\"response\":{{\"id\":\"resp_9\",\"model\":\"gpt-x\",\"status\":\"completed\",\"output\":[{{\"type\":\"message\",\"content\":[{{\"type\":\"output_text\",\"text\":\"{text}\"}}]}}],\"usage\":{{\"input_tokens\":3,\"output_tokens\":5}}}}}}\n\n"
+        );
+        let shown = lifecycle.show(completed.as_bytes());
+        assert!(shown.terminal && shown.whole);
+        let (outcome, usage) = lifecycle.ended().unwrap();
+        assert_eq!(usage.unwrap().output_tokens, 5);
+        assert_eq!(lifecycle.is_no_illness(), !holds);
+        let told = events(&shown.text.unwrap());
+        if holds {
+            assert_eq!((outcome, told.len()), (Outcome::Completed, 1));
+            continue;
+        }
+        assert_eq!(outcome, Outcome::Failed);
+        let [error, failed] = told.as_slice() else { panic!("{told:?}") };
+        assert_eq!(
+            (&error["code"], &error["sequence_number"]),
+            (&json!("output_schema_mismatch"), &json!(7))
+        );
+        assert_eq!((&failed["type"], &failed["sequence_number"]), (&json!("response.failed"), &json!(8)));
+        assert_eq!(failed["response"]["model"], "poet");
+    }
+}

@@ -7,7 +7,9 @@ use crate::{
     carry::Carry,
     disguise::Disguise,
     json_splice::{Members, Piece, SpliceError},
+    output_format::{self, Repair},
     reach::Reach,
+    shape,
 };
 use alphagate_contract::{
     endpoint::{Protocol, Target, VersionConfig},
@@ -91,7 +93,8 @@ pub fn asked_model(members: &Members<'_>, header: Option<String>) -> Result<Stri
     }
 }
 
-/// Checks the request against the version and makes the provider's.
+/// Checks the request against the version and makes the provider's; with an answer that is sent back to be mended, if there is
+/// one.
 ///
 /// # Errors
 /// 400 with the field that the version does not allow, or that has an impossible value.
@@ -100,6 +103,7 @@ pub fn compose(
     config: &VersionConfig,
     target: &Target,
     shown_model: &str,
+    repair: Option<&Repair>,
 ) -> Result<Outgoing, Problem> {
     check_policy(members, config)?;
     let reach = check_input(members, config)?;
@@ -117,6 +121,13 @@ pub fn compose(
             defaults.push(field.clone());
             edits.push((field.as_str(), value.to_string()));
         }
+    }
+    if let Some(text) = output_format::edit(members, config)? {
+        edits.retain(|(field, _)| *field != "text");
+        edits.push(("text", text));
+    }
+    if let Some(repair) = repair {
+        edits.push(("input", repair.input(members)));
     }
     if !config.allow.store {
         edits.retain(|(field, _)| *field != "store");
@@ -146,7 +157,8 @@ pub fn compose(
 pub fn check_policy(members: &Members<'_>, config: &VersionConfig) -> Result<(), Problem> {
     check_state(members, config)?;
     check_tools(members, config)?;
-    check_locked(members, config)
+    check_locked(members, config)?;
+    shape::check(members, &config.shape)
 }
 
 /// What to reserve for a request that is text only and generates none.

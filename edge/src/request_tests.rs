@@ -14,7 +14,7 @@ fn config(extra: Value) -> VersionConfig {
 
 fn outgoing(body: &str, config: &VersionConfig) -> Result<(Value, Outgoing), Problem> {
     let read = members(body.as_bytes())?;
-    let outgoing = compose(&read, config, &config.targets[0], "poet")?;
+    let outgoing = compose(&read, config, &config.targets[0], "poet", None)?;
     let sent = join(body.as_bytes(), &outgoing.pieces);
     Ok((serde_json::from_slice(&sent).unwrap(), outgoing))
 }

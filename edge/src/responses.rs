@@ -15,6 +15,7 @@ use crate::{
     proxy::{self, Lease},
     request::{self, Outgoing},
     resolve::{self, Route, Trail},
+    schemas,
     settings::Settings,
     source, targets,
     visit::Visit,
@@ -26,7 +27,9 @@ use alphagate_contract::{
     problem::{Code, Problem},
     quota::Amounts,
 };
+use alphagate_translate::schema::Schema;
 use js_sys::{Reflect, Uint8Array};
+use std::rc::Rc;
 use wasm_bindgen::JsValue;
 use worker::{Request, Response};
 
@@ -55,6 +58,8 @@ struct Plan {
     outgoing: Outgoing,
     /// The name that the caller used.
     model: String,
+    /// What the answer is checked against.
+    schema: Option<Rc<Schema>>,
 }
 
 /// An admitted request.
@@ -115,6 +120,7 @@ async fn serve(
         caller: request.inner().signal(),
         order: plan.order,
         outgoing: plan.outgoing,
+        schema: plan.schema,
         reservation,
     });
     attempts.note_open(plan.left_for_last);
@@ -169,6 +175,7 @@ async fn plan(
     let mut order = targets::order(targets, &health, asking.region, visit.id.uuid().as_u128());
     let mut outgoing = compose_first(&members, &route, asking.api, &model, &mut order)?;
     let first = order.first().copied().unwrap_or(0);
+    let schema = if asking.api == Api::Embeddings { None } else { schemas::of(&route)? };
     // Whichever target serves it, what was reserved is enough for it.
     let Amounts { input_tokens, output_tokens, .. } = outgoing.estimate;
     let costs = targets.iter().filter_map(|target| target.price);
@@ -177,7 +184,7 @@ async fn plan(
     let is_open = |at: &usize| health.get(*at) == Some(&Standing::Open);
     let left_for_last =
         if is_open(&first) { Vec::new() } else { order.iter().copied().filter(is_open).collect() };
-    Ok(Plan { route, order, left_for_last, outgoing, model })
+    Ok(Plan { route, order, left_for_last, outgoing, model, schema })
 }
 
 /// What goes to the first target that can serve the request. Those before it that cannot are not asked; if none can, the
@@ -191,7 +198,7 @@ fn compose_first(
 ) -> Result<Outgoing, Problem> {
     let mut refusal: Option<Problem> = None;
     while let Some(at) = order.first().copied() {
-        match api.compose(members, route.config()?, route.target(at)?, model) {
+        match api.compose(members, route.config()?, route.target(at)?, model, None) {
             Err(problem) if problem.code == Code::ParameterUnsupported => {
                 refusal.get_or_insert(problem);
                 order.remove(0);

@@ -77,8 +77,7 @@ pub async fn serve(attempts: Attempts) -> Result<Response, Problem> {
     let commission = attempts.commission();
     let visit = commission.visit.clone();
     let reservation = commission.reservation.clone();
-    let told = (commission.outgoing.disguise.clone(), &commission.outgoing.carry);
-    let stream = Stream::new(visit.clone(), told, &reservation);
+    let stream = Stream::new(commission);
     let hooks = stream.hooks();
     let looks = Looks::of(&hooks);
     let wait_ms = visit.settings.keep_alive_ms;
@@ -180,7 +179,7 @@ async fn listen(
     Ok(described(attempts, attempt, held.unchecked_into()))
 }
 
-/// A stream that has ended before any content: whether it failed, and not because of what was asked.
+/// A stream that has ended before any content: whether the target failed.
 fn failed_early(stream: &Stream) -> Result<(), Failure> {
     match stream.ended() {
         (Some((Outcome::Failed, usage)), false) => {

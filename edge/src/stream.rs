@@ -5,10 +5,10 @@
 
 use crate::{
     attempt::Attempt,
+    attempts::Commission,
     carrier::{self, Carrier, Told},
-    carry::Carry,
     clock,
-    disguise::{Disguise, Usage},
+    disguise::Usage,
     lifecycle::Lifecycle,
     org_client::{self, Reservation},
     settings::{EVENT_MAX_BYTES, LINGER_MS},
@@ -21,7 +21,7 @@ use alphagate_contract::{
     problem::{Code, Problem},
     usage::{Outcome, Served},
 };
-use alphagate_translate::pipeline::Audience;
+use alphagate_translate::{pipeline::Audience, schema::Schema};
 use js_sys::{Object, Promise, Reflect, Uint8Array};
 use std::{cell::RefCell, rc::Rc};
 use wasm_bindgen::prelude::*;
@@ -44,6 +44,8 @@ pub struct Stream {
     fallback_id: String,
     audience: Audience,
     model: String,
+    /// What the answer is checked against.
+    schema: Option<Rc<Schema>>,
     /// Of the attempt that is under way.
     lifecycle: RefCell<Lifecycle>,
     /// Translates that attempt; none: its bytes are the caller's.
@@ -76,16 +78,20 @@ pub struct Hooks {
 }
 
 impl Stream {
-    /// A stream of which nothing has come; `disguise` is for what is said if nothing ever does.
+    /// A stream of which nothing has come.
     #[must_use]
-    pub fn new(visit: Visit, (disguise, carry): (Disguise, &Carry), reservation: &Reservation) -> Rc<Self> {
+    pub fn new(commission: &Commission) -> Rc<Self> {
+        let Commission { visit, outgoing, reservation, schema, .. } = commission;
         let (fallback_id, created_s) = (reservation.response_id(), visit.started_ms / 1000);
+        // For what is said if nothing ever comes.
+        let (disguise, carry) = (outgoing.disguise.clone(), &outgoing.carry);
         let carrier = Carrier::new(carry, &disguise, &fallback_id, created_s);
         let (audience, model) = (carry.audience, disguise.model.clone());
         let lifecycle = Lifecycle::new(disguise, fallback_id.clone(), created_s);
         Rc::new(Self {
             begun_ms: visit.elapsed_ms(),
-            visit,
+            visit: visit.clone(),
+            schema: schema.clone(),
             source: Source::new(),
             fallback_id,
             audience,
@@ -101,17 +107,19 @@ impl Stream {
     pub fn attempt(&self, attempt: &Attempt) {
         let created_s = self.visit.started_ms / 1000;
         let Attempt { carry, disguise, .. } = attempt;
-        self.carrier.replace(Carrier::new(carry, disguise, &self.fallback_id, created_s));
-        self.lifecycle.replace(Lifecycle::new(disguise.clone(), self.fallback_id.clone(), created_s));
+        let carrier = Carrier::new(carry, disguise, &self.fallback_id, created_s);
+        self.carrier.replace(carrier.map(|carrier| carrier.checked(self.schema.clone())));
+        let lifecycle = Lifecycle::new(disguise.clone(), self.fallback_id.clone(), created_s);
+        self.lifecycle.replace(lifecycle.checked(self.schema.clone()));
         self.source.take(&attempt.call);
     }
 
-    /// How the attempt under way ended and what it used, if it did, and whether that was because of what was asked.
+    /// How the attempt under way ended and what it used, if it did, and whether that says nothing of the target's health.
     pub fn ended(&self) -> (Option<(Outcome, Option<Usage>)>, bool) {
         let life = self.lifecycle.borrow();
         match &*self.carrier.borrow() {
-            Some(carrier) => (carrier.ended(&life), carrier.is_callers_fault(&life)),
-            None => (life.ended(), life.is_callers_fault()),
+            Some(carrier) => (carrier.ended(&life), carrier.is_no_illness(&life)),
+            None => (life.ended(), life.is_no_illness()),
         }
     }
 
@@ -251,13 +259,13 @@ impl Stream {
     async fn settle(&self, how: &str, content_ms: u64) {
         let Some(serving) = self.serving.take() else { return };
         let Serving { attempt, reservation, served } = serving;
-        let (ended, callers_fault) = self.ended();
+        let (ended, not_ill) = self.ended();
         let (outcome, usage) = match (how, ended) {
             ("ended", Some((outcome, usage))) => (outcome, usage),
             ("gone", _) => (Outcome::Aborted, None),
             _ => (Outcome::Failed, None),
         };
-        attempt.patient.ended(if callers_fault { Outcome::Aborted } else { outcome });
+        attempt.patient.ended(if not_ill { Outcome::Aborted } else { outcome });
         if outcome == Outcome::Failed && content_ms == 0 && usage.is_none() {
             org_client::cancel(&self.visit, reservation);
             return;

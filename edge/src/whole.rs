@@ -12,6 +12,7 @@ use crate::{
     proxy::{self, Head},
     refusal::{self, Refused},
     retry::Why,
+    schemas::{self, Violated},
     settlement::End,
 };
 use alphagate_contract::{
@@ -105,6 +106,11 @@ fn show(
         let problem = Box::new(Code::UpstreamError.into());
         return Err(Failure::Target { why: Why::Failed, problem, usage });
     }
+    if let Some(schema) = attempts.commission().schema.as_ref().filter(|_| outcome == Outcome::Completed)
+        && let Err((answer, violation)) = schemas::check(schema, &text)
+    {
+        return Err(Failure::Violated(Violated { answer, violation, usage }));
+    }
     let response = proxy::respond(bytes, &pieces, &[("content-type", "application/json")]);
     Ok(response.map(|response| (response, outcome, usage)))
 }
@@ -117,14 +123,23 @@ fn translate(
     let commission = attempts.commission();
     let (created_s, now_s) = (commission.visit.started_ms / 1_000, clock::now_ms() / 1_000);
     let id = commission.reservation.response_id();
-    let read = carrier::whole(&attempt.carry, &attempt.disguise, text, (&id, created_s, now_s));
-    let carrier::Answer { body, outcome, usage, callers_fault } = match read {
+    let read = carrier::whole(
+        &attempt.carry,
+        &attempt.disguise,
+        commission.schema.as_deref(),
+        text,
+        (&id, created_s, now_s),
+    );
+    let carrier::Answer { body, outcome, usage, callers_fault, violated } = match read {
         Ok(answer) => answer,
         Err(problem) => return Ok(Err(problem)),
     };
     if outcome == Outcome::Failed && !callers_fault && (!attempt.is_last || body.is_err()) {
         let problem = Box::new(body.err().unwrap_or_else(|| Code::UpstreamError.into()));
         return Err(Failure::Target { why: Why::Failed, problem, usage });
+    }
+    if let Some(violated) = violated {
+        return Err(Failure::Violated(violated));
     }
     Ok(body.and_then(|body| {
         let response = answer::json(body.into_bytes()).map_err(|_| Code::Internal)?;

@@ -29,6 +29,7 @@ pub mod protocol;
 pub mod replay;
 pub mod request;
 pub mod response;
+pub mod schema;
 pub mod sse;
 
 /// The README's example, so that it compiles.

@@ -97,6 +97,12 @@ impl Lifecycle {
         self.finish.is_some()
     }
 
+    /// Whether the model has said that its answer is whole.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        matches!(self.finish, Some(Finish::Done))
+    }
+
     /// How far the response is.
     #[must_use]
     pub const fn status(&self) -> &Status {

@@ -81,6 +81,9 @@ pub fn tell_whole(audience: Audience, response: Value, model: &str) -> Result<Va
 /// A provider's message without what the caller must not see.
 pub type Concealer = Box<dyn Fn(&str) -> String>;
 
+/// What makes a response that is whole fail all the same.
+pub type Check = Box<dyn Fn(&Value) -> Option<Failure>>;
+
 /// Whose answer it is, and for whom.
 #[derive(Debug, Clone)]
 pub struct Parties {
@@ -131,6 +134,7 @@ pub struct Pipeline {
     lifecycle: Lifecycle,
     teller: Teller,
     conceal: Concealer,
+    check: Option<Check>,
 }
 
 impl Pipeline {
@@ -142,7 +146,14 @@ impl Pipeline {
             lifecycle: parties.lifecycle(),
             teller: Teller::new(parties.audience, &parties.identity.model),
             conceal,
+            check: None,
         }
+    }
+
+    /// Looks at the response, with all that it holds, before it is told to be complete.
+    #[must_use]
+    pub fn checked(self, check: Check) -> Self {
+        Self { check: Some(check), ..self }
     }
 
     /// Whether the provider has begun to say something of the answer.
@@ -178,8 +189,7 @@ impl Pipeline {
         let mut out = self.say(facts);
         // Once the model has said that it was done, what cannot be read is not part of the answer.
         if has_ended || read.is_err() && self.lifecycle.has_finished() {
-            let events = self.lifecycle.end(now_s);
-            self.teller.tell(&events, &mut out);
+            self.end(now_s, &mut out);
         } else if read.is_err() {
             out += &self.abort(Failure::new("server_error", "upstream_incomplete", UNREADABLE));
         }
@@ -198,10 +208,18 @@ impl Pipeline {
         let _ = reader.finish(&mut facts);
         let mut out = self.say(facts);
         if self.lifecycle.has_finished() {
-            let events = self.lifecycle.end(now_s);
-            self.teller.tell(&events, &mut out);
+            self.end(now_s, &mut out);
         }
         out
+    }
+
+    fn end(&mut self, now_s: u64, out: &mut String) {
+        let check = self.check.as_ref().filter(|_| self.lifecycle.is_done());
+        let events = match check.and_then(|check| check(&self.lifecycle.response())) {
+            Some(failure) => self.lifecycle.abort(failure),
+            None => self.lifecycle.end(now_s),
+        };
+        self.teller.tell(&events, out);
     }
 
     /// The response ends here, failed; nothing if it has ended.

@@ -102,7 +102,8 @@ pub struct Shape {
     /// Most images in one request; 0: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images_max: Option<u16>,
-    /// The only formats of images; none: every format.
+    /// The only formats of images; none: every format. What counts is the media type of a `data:` URL, else the ending of the
+    /// URL's path (`.png`, `.jpg`, `.jpeg`, `.gif`, `.webp`): nothing is fetched, and what says neither is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_kinds: Option<Vec<ImageKind>>,
     /// Which tools callers may bring.

@@ -17,6 +17,7 @@ use alphagate_contract::{
     id::{CredentialId, EndpointId, OrgId},
     record::{RecordKey, RecordValue, VersionRecord},
 };
+use alphagate_translate::schema;
 use axum::{extract::State, http::StatusCode};
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
@@ -29,6 +30,7 @@ pub(crate) async fn create(
 ) -> Answer {
     let config = body.value;
     config.check().map_err(|error| Error::field(error.param, error.message))?;
+    check_schema(&config)?;
     let origins = target_origins(&app, &config)?;
     let mut change = match Change::begin(&app, admin.org, body.once).await? {
         Begun::Fresh(change) => change,
@@ -41,6 +43,14 @@ pub(crate) async fn create(
     let record = RecordValue::Version(VersionRecord { publisher: admin.org, config });
     records::put(change.db(), admin.org, key, &record).await?;
     change.finish(StatusCode::CREATED, Effect::Plain, &version).await
+}
+
+/// What the edge could not check answers against is refused here, with its place in the schema.
+fn check_schema(config: &VersionConfig) -> Result<(), Error> {
+    let Some(output) = &config.output_schema else { return Ok(()) };
+    schema::check(&output.schema).map_err(|error| {
+        Error::field(format!("output_schema.schema{}", error.path.replace('/', ".")), error.message)
+    })
 }
 
 /// The origin of every target, in order.

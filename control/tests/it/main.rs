@@ -49,4 +49,5 @@ mod publications;
 mod quotas;
 mod rls;
 mod run_keys;
+mod shapes;
 mod usage;
