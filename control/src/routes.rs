@@ -133,6 +133,8 @@ fn admin_of_endpoints() -> Vec<Route> {
         route(A, Method::GET, "/v1/endpoints/{id}/publications", publications::list),
         route(A, Method::GET, "/v1/endpoints/{id}/publications/{publication}", publications::get),
         route(A, Method::POST, "/v1/endpoints/{id}/publications/{publication}/cancel", publications::cancel),
+        route(A, Method::POST, "/v1/endpoints/{id}/canary", publications::start_canary),
+        route(A, Method::DELETE, "/v1/endpoints/{id}/canary", publications::stop_canary),
         route(A, Method::GET, "/v1/endpoints/{id}/gate", gates::get),
         route(Caller::Gatekeeper, Method::PUT, "/v1/endpoints/{id}/gate", gates::put),
     ]

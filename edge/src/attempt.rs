@@ -58,19 +58,27 @@ pub struct Deadlines {
 }
 
 impl Deadlines {
-    /// Those of a target. `left_ms` is what is left of the caller's time.
+    /// The edge's own, when `left_ms` of the caller's time are left.
     #[must_use]
-    pub fn of(settings: &Settings, timeouts: &Timeouts, stream: bool, left_ms: u64) -> Self {
-        let total_ms = timeouts.total_ms.unwrap_or(left_ms).min(left_ms);
-        let first_byte_ms = timeouts.first_token_ms.unwrap_or(settings.first_byte_timeout_ms).min(total_ms);
-        let connect_ms = timeouts.connect_ms.filter(|_| stream).unwrap_or(first_byte_ms);
+    pub const fn of(settings: &Settings, left_ms: u64) -> Self {
+        let first_byte_ms = settings.first_byte_timeout_ms;
         Self {
-            head_ms: connect_ms.min(first_byte_ms),
+            head_ms: first_byte_ms,
             first_byte_ms,
-            content_ms: timeouts.first_token_ms,
+            content_ms: None,
             idle_ms: settings.stream_idle_max_ms,
-            total_ms,
+            total_ms: left_ms,
         }
+    }
+
+    /// With a target's own. To the head of a whole answer it has as long as to its first content.
+    #[must_use]
+    pub fn with(self, timeouts: &Timeouts, stream: bool) -> Self {
+        let total_ms = timeouts.total_ms.unwrap_or(self.total_ms).min(self.total_ms);
+        let first_byte_ms = timeouts.first_token_ms.unwrap_or(self.first_byte_ms).min(total_ms);
+        let head_ms = timeouts.connect_ms.filter(|_| stream).unwrap_or(first_byte_ms);
+        let content_ms = timeouts.first_token_ms;
+        Self { head_ms: head_ms.min(first_byte_ms), first_byte_ms, content_ms, total_ms, ..self }
     }
 }
 
@@ -130,5 +138,37 @@ impl Parcel<'_> {
             Protocol::Anthropic => ("x-api-key", secret.clone()),
             Protocol::Gemini => ("x-goog-api-key", secret.clone()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: Deadlines = Deadlines {
+        head_ms: 120_000,
+        first_byte_ms: 120_000,
+        content_ms: None,
+        idle_ms: 330_000,
+        total_ms: 900_000,
+    };
+
+    fn timeouts(connect_ms: Option<u64>, first_token_ms: Option<u64>, total_ms: Option<u64>) -> Timeouts {
+        Timeouts { connect_ms, first_token_ms, total_ms }
+    }
+
+    #[test]
+    fn a_targets_timeouts_hold_within_the_callers_time() {
+        assert_eq!(OWN.with(&Timeouts::default(), true), OWN);
+        let own = OWN.with(&timeouts(Some(2_000), Some(9_000), Some(60_000)), true);
+        assert_eq!((own.head_ms, own.first_byte_ms, own.content_ms), (2_000, 9_000, Some(9_000)));
+        assert_eq!((own.idle_ms, own.total_ms), (330_000, 60_000));
+        let whole = OWN.with(&timeouts(Some(2_000), Some(9_000), None), false);
+        assert_eq!((whole.head_ms, whole.total_ms), (9_000, 900_000), "a whole answer's head comes with it");
+        let late =
+            Deadlines { total_ms: 1_500, ..OWN }.with(&timeouts(None, Some(9_000), Some(60_000)), true);
+        assert_eq!((late.head_ms, late.total_ms), (1_500, 1_500));
+        let longer = OWN.with(&timeouts(None, Some(300_000), None), false);
+        assert_eq!(longer.head_ms, 300_000, "a target that thinks long may say so");
     }
 }

@@ -169,7 +169,7 @@ impl Attempts {
             price: target.price,
             target: at,
             patient,
-            deadlines: Deadlines::of(&visit.settings, &target.timeouts, outgoing.stream, self.left_ms()),
+            deadlines: Deadlines::of(&visit.settings, self.left_ms()).with(&target.timeouts, outgoing.stream),
             called_ms: visit.elapsed_ms(),
             is_last,
         })

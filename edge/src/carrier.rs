@@ -31,6 +31,8 @@ pub struct Told {
     pub terminal: bool,
     /// Whether anything that was generated has come so far.
     pub content: bool,
+    /// Whether the model has said that it is done: only its usage may follow.
+    pub finished: bool,
 }
 
 /// The state of one stream.
@@ -189,7 +191,7 @@ fn is_content(kind: &str) -> bool {
 
 fn told(pipeline: &Pipeline, text: String, was_over: bool) -> Told {
     let terminal = !was_over && *pipeline.status() != Status::InProgress;
-    Told { text, terminal, content: pipeline.content_began() }
+    Told { text, terminal, content: pipeline.content_began(), finished: pipeline.has_finished() }
 }
 
 /// An answer in one piece, as the caller reads it.

@@ -64,7 +64,7 @@ fn a_stream_that_breaks_off_ends_with_an_error_once() {
     let (mut life, mut carrier) = (life(), Carrier::new(&CHAT, &disguise(), "resp_1", 1).unwrap());
     let cut = native_stream().find("event: response.completed").unwrap();
     carrier.feed(&mut life, &native_stream().as_bytes()[..cut], 2);
-    assert_eq!(carrier.finish(&mut life, 2).terminal, false);
+    assert!(!carrier.finish(&mut life, 2).terminal);
     let tail = carrier.fail(&mut life, &Code::UpstreamTimeout.into());
     assert!(tail.contains("upstream_timeout") && tail.ends_with("data: [DONE]\n\n"), "{tail}");
     assert_eq!(tail.matches("[DONE]").count(), 1);

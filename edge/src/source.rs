@@ -81,7 +81,7 @@ pub async fn serve(attempts: Attempts) -> Result<Response, Problem> {
     let stream = Stream::new(visit.clone(), told, &reservation);
     let hooks = stream.hooks();
     let looks = Looks::of(&hooks);
-    let wait_ms = visit.settings.keep_alive_ms.saturating_sub(visit.elapsed_ms());
+    let wait_ms = visit.settings.keep_alive_ms;
     let mut opening = Box::pin(open(attempts, Rc::clone(&stream), looks));
     let early = {
         let delay = pin!(Delay::from(Duration::from_millis(wait_ms)));
@@ -126,6 +126,12 @@ async fn open(mut attempts: Attempts, stream: Rc<Stream>, looks: Looks) -> Resul
         let attempt = attempts.begin()?;
         stream.attempt(&attempt);
         match listen(&attempts, &attempt, &stream, &looks).await {
+            // The pump has ended meanwhile, and would settle nothing.
+            Ok(_) if stream.source.gone() => attempts.failed(&attempt, Failure::Gone).await?,
+            Ok(_) if stream.source.over() => {
+                let late = Failure::free(Why::Timeout, Code::UpstreamTimeout);
+                attempts.failed(&attempt, late).await?;
+            }
             Ok(opened) => {
                 attempts.commission().lease.release();
                 let served = attempts.served(attempt.target);

@@ -58,6 +58,8 @@ class Pump {
     if (this.stopped) return;
     this.stopped = reason;
     this.source.abort();
+    // Whoever waits for a provider waits no more.
+    this.source.open({ why: reason });
     this.reader?.cancel(reason).catch(() => {});
     // A write to a caller who has left, or who does not read, may never end by itself.
     const giveUp = () => this.writer.abort(reason).catch(() => {});
@@ -126,7 +128,13 @@ class Pump {
   async finish() {
     this.terminal = true;
     await this.settle('ended');
-    this.limits.idleMaxMs = Math.min(this.limits.idleMaxMs, this.limits.lingerMs);
+    this.linger();
+  }
+
+  /** Little more is to come, if anything. */
+  linger() {
+    if (this.limits.idleMaxMs <= this.limits.lingerMs) return;
+    this.limits.idleMaxMs = this.limits.lingerMs;
     clearTimeout(this.timer);
     this.arm();
   }
@@ -181,6 +189,7 @@ class Pump {
       const pieces = this.splitter.feed(value);
       if (this.splitter.content) this.contentCame();
       await this.deliver(pieces);
+      if (this.splitter.finished) this.linger();
     }
   }
 

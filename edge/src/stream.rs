@@ -39,6 +39,8 @@ pub struct Stream {
     visit: Visit,
     /// Where it comes from.
     pub source: Source,
+    /// When the first target was about to be asked, milliseconds since the request came.
+    begun_ms: u64,
     fallback_id: String,
     audience: Audience,
     model: String,
@@ -82,6 +84,7 @@ impl Stream {
         let (audience, model) = (carry.audience, disguise.model.clone());
         let lifecycle = Lifecycle::new(disguise, fallback_id.clone(), created_s);
         Rc::new(Self {
+            begun_ms: visit.elapsed_ms(),
             visit,
             source: Source::new(),
             fallback_id,
@@ -173,12 +176,14 @@ impl Stream {
     /// Until a target's stream is open, the attempts keep their own time: here only the caller's runs.
     fn limits(&self) -> Object {
         let settings = &self.visit.settings;
+        let waited_ms = self.visit.elapsed_ms().saturating_sub(self.begun_ms);
+        let total_ms = settings.request_total_max_ms.saturating_sub(self.begun_ms);
         object([
-            ("waitedMs", (self.visit.elapsed_ms() as f64).into()),
+            ("waitedMs", (waited_ms as f64).into()),
             ("keepAliveMs", (settings.keep_alive_ms as f64).into()),
-            ("firstByteMaxMs", (settings.request_total_max_ms as f64).into()),
+            ("firstByteMaxMs", (total_ms as f64).into()),
             ("idleMaxMs", (settings.stream_idle_max_ms as f64).into()),
-            ("totalMaxMs", (settings.request_total_max_ms as f64).into()),
+            ("totalMaxMs", (total_ms as f64).into()),
             ("lingerMs", (LINGER_MS as f64).into()),
             ("eventMaxBytes", (EVENT_MAX_BYTES as f64).into()),
         ])
@@ -206,6 +211,7 @@ impl Stream {
             ("bytes", bytes.into()),
             ("terminal", told.terminal.into()),
             ("content", told.content.into()),
+            ("finished", told.finished.into()),
         ])
         .into()
     }

@@ -7,6 +7,7 @@ mod protocols {
     pub mod ends;
     pub mod read;
     pub mod rules;
+    pub mod silence;
 }
 
 use alphagate_bed::{Bed, provider::Knobs};

@@ -4,8 +4,8 @@
 //! Nothing here does I/O, reads a clock or draws a random number; it builds for wasm32.
 //!
 //! ```text
-//!  Request ──▶ chat · anthropic · gemini ──▶ Call        what the provider is asked, or a Refusal that names the field
-//!  bytes   ──▶ sse ──▶ chat · anthropic · gemini ──▶ Fact      what the provider says, whichever it is
+//!  body    ──▶ Request ──▶ chat · anthropic · gemini ──▶ Call    what the provider is asked, or a Refusal that names the field
+//!  bytes   ──▶ sse ──▶ chat · anthropic · gemini ──▶ Fact       what the provider says, whichever it is (`protocol`)
 //!  Fact    ──▶ Lifecycle ──▶ Event, response object      ids, order, numbering, every required member
 //!  bytes   ──▶ Pipeline ──▶ bytes                 all of the above for one answer, in the caller's protocol
 //!  chat request ──▶ completions ──▶ Request, and Event ──▶ completions ──▶ chat chunks: the same for callers of chat
@@ -30,6 +30,11 @@ pub mod replay;
 pub mod request;
 pub mod response;
 pub mod sse;
+
+/// The README's example, so that it compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 #[cfg(test)]
 mod tests;

@@ -151,6 +151,12 @@ impl Pipeline {
         self.lifecycle.content_began()
     }
 
+    /// Whether the provider has said why the model ended: only usage can follow.
+    #[must_use]
+    pub const fn has_finished(&self) -> bool {
+        self.lifecycle.has_finished()
+    }
+
     /// How far the response is.
     #[must_use]
     pub const fn status(&self) -> &Status {

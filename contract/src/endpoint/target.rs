@@ -84,7 +84,7 @@ impl Region {
     }
 }
 
-/// How long a target may take. What is not set is as the edge's settings have it, which no target can exceed.
+/// How long a target may take, within what is left of the caller's time. What is not set is as the edge's settings have it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Timeouts {

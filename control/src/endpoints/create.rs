@@ -69,7 +69,8 @@ async fn insert(
     let row: Row = sqlx::query_as(
         "INSERT INTO endpoints (org_id, id, name, description, visibility, payer, limits, publisher_paid)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-         RETURNING id, name, description, visibility, payer, limits, live_version, withdrawn_at, created_at",
+         RETURNING id, name, description, visibility, payer, limits, live_version, canary_version, canary_percent,
+            withdrawn_at, created_at",
     )
     .bind(org.uuid())
     .bind(id.uuid())

@@ -13,7 +13,7 @@ mod withdraw;
 pub(crate) use change::change;
 pub(crate) use create::create;
 pub(crate) use offer::{Offer, offer_of, offer_to_anyone};
-pub(crate) use read::{get, list};
+pub(crate) use read::{find, get, list};
 pub(crate) use withdraw::withdraw;
 
 use crate::{
@@ -26,7 +26,7 @@ use alphagate_contract::{
     name::EndpointName,
     problem::Code,
     quota::{Action, Limit, Quota, Subject},
-    record::{LiveRecord, RecordKey, RecordValue},
+    record::{Canary, LiveRecord, RecordKey, RecordValue},
     usage::Payer,
 };
 use chrono::{DateTime, Utc};
@@ -39,7 +39,8 @@ use uuid::Uuid;
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, name, description, visibility, payer, limits, live_version, withdrawn_at, created_at ",
+            "SELECT id, name, description, visibility, payer, limits, live_version, canary_version, canary_percent, ",
+            "withdrawn_at, created_at ",
             $rest
         )
     };
@@ -94,6 +95,9 @@ pub(crate) struct Endpoint {
     visibility: Visibility,
     installs: Terms,
     pub(crate) live: Option<u32>,
+    /// The version that a part of the keys is served instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) canary: Option<Canary>,
     pub(crate) withdrawn_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
 }
@@ -107,6 +111,8 @@ struct Row {
     payer: String,
     limits: Json<Vec<Limit>>,
     live_version: Option<i32>,
+    canary_version: Option<i32>,
+    canary_percent: Option<i16>,
     withdrawn_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
 }
@@ -115,8 +121,16 @@ impl TryFrom<Row> for Endpoint {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self, Error> {
+        let canary = match (row.canary_version, row.canary_percent) {
+            (Some(version), Some(percent)) => Some(Canary {
+                version: u32::try_from(version).map_err(Error::internal)?,
+                percent: u8::try_from(percent).map_err(Error::internal)?,
+            }),
+            _ => None,
+        };
         Ok(Self {
             id: EndpointId::from_uuid(row.id),
+            canary,
             name: row.name.parse().map_err(Error::internal)?,
             description: row.description,
             visibility: from_word(&row.visibility)?,
@@ -166,17 +180,20 @@ pub(crate) async fn try_lock(
 
 /// Refuses an endpoint that is not the org's own.
 pub(crate) async fn must_exist(db: &mut PgConnection, org: OrgId, id: EndpointId) -> Result<(), Error> {
-    read::find(db, org, id).await.map(drop)
+    find(db, org, id).await.map(drop)
 }
 
-/// Moves the live pointer of an endpoint that is locked. For `publications` only: the database refuses a move without one.
+/// Moves the live pointer of an endpoint that is locked, and ends its canary: what it was compared with is no longer live.
+/// For `publications` only: the database refuses a move without one.
 pub(crate) async fn set_live(
     db: &mut PgConnection,
     org: OrgId,
     id: EndpointId,
     version: u32,
 ) -> Result<(), Error> {
-    sqlx::query("UPDATE endpoints SET live_version = $3 WHERE org_id = $1 AND id = $2")
+    let sql = "UPDATE endpoints SET live_version = $3, canary_version = NULL, canary_percent = NULL
+         WHERE org_id = $1 AND id = $2";
+    sqlx::query(sql)
         .bind(org.uuid())
         .bind(id.uuid())
         .bind(i32::try_from(version).map_err(Error::internal)?)
@@ -185,15 +202,35 @@ pub(crate) async fn set_live(
     write_live_record(db, org, id).await
 }
 
+/// Sets or ends the canary of an endpoint that is locked. For `publications` only: the database refuses to set one without.
+pub(crate) async fn set_canary(
+    db: &mut PgConnection,
+    org: OrgId,
+    id: EndpointId,
+    canary: Option<Canary>,
+) -> Result<(), Error> {
+    let version = canary.map(|canary| i32::try_from(canary.version)).transpose().map_err(Error::internal)?;
+    sqlx::query(
+        "UPDATE endpoints SET canary_version = $3, canary_percent = $4 WHERE org_id = $1 AND id = $2",
+    )
+    .bind(org.uuid())
+    .bind(id.uuid())
+    .bind(version)
+    .bind(canary.map(|canary| i16::from(canary.percent)))
+    .execute(&mut *db)
+    .await?;
+    write_live_record(db, org, id).await
+}
+
 /// Writes the record of the live pointer, from what is true under its lock.
 async fn write_live_record(db: &mut PgConnection, org: OrgId, id: EndpointId) -> Result<(), Error> {
     let slot = records::lock(db, org, RecordKey::Live(id)).await?;
-    let endpoint = read::find(db, org, id).await?;
+    let endpoint = find(db, org, id).await?;
     let record = LiveRecord {
         publisher: org,
         version: endpoint.live,
         withdrawn: endpoint.withdrawn_at.is_some(),
-        canary: None,
+        canary: endpoint.canary,
     };
     slot.put(db, &RecordValue::Live(record)).await
 }

@@ -17,7 +17,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// The endpoint, if it is the org's own.
-pub(super) async fn find(db: &mut PgConnection, org: OrgId, id: EndpointId) -> Result<Endpoint, Error> {
+pub(crate) async fn find(db: &mut PgConnection, org: OrgId, id: EndpointId) -> Result<Endpoint, Error> {
     let row: Option<Row> = sqlx::query_as(select!("FROM endpoints WHERE org_id = $1 AND id = $2"))
         .bind(org.uuid())
         .bind(id.uuid())

@@ -20,6 +20,7 @@ use crate::{
 use alphagate_contract::{
     id::{EndpointId, PublicationId},
     problem::{Code, Problem},
+    record::Canary,
 };
 use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
@@ -37,6 +38,16 @@ pub(crate) struct NewPublication {
     /// Past the gate; needs the scope `force`.
     #[serde(default)]
     force: bool,
+    /// Set where a canary is started: the share of keys.
+    #[serde(skip)]
+    percent: Option<u8>,
+}
+
+impl NewPublication {
+    /// That of a canary, beside what is live.
+    pub(super) const fn of_canary(canary: Canary, live: Option<u32>, force: bool) -> Self {
+        Self { version: canary.version, expected_live: live, force, percent: Some(canary.percent) }
+    }
 }
 
 pub(crate) async fn create(
@@ -53,17 +64,28 @@ pub(crate) async fn create(
         Begun::Fresh(change) => change,
         Begun::Done(answer) => return Ok(answer),
     };
-    let db = change.db();
-    let before = endpoints::lock(db, admin.org, endpoint).await?.not_withdrawn()?;
+    let before = endpoints::lock(change.db(), admin.org, endpoint).await?.not_withdrawn()?;
     check(&before, &wanted)?;
-    make_way(db, &admin, &before, &wanted).await?;
-    let row = insert(&app, db, &admin, endpoint, &wanted).await?;
+    publish(&app, &admin, change, &before, &wanted).await
+}
+
+/// Publishes a version of a locked endpoint, as far as that can be decided now.
+pub(super) async fn publish(
+    app: &App,
+    admin: &Admin,
+    mut change: Change,
+    before: &Endpoint,
+    wanted: &NewPublication,
+) -> Answer {
+    let db = change.db();
+    make_way(db, admin, before, wanted).await?;
+    let row = insert(app, db, admin, before.id, wanted).await?;
     if wanted.force {
         go_live(db, admin.org, &row).await?;
     } else {
-        decide(&app, db, admin.org, &before, &row).await?;
+        decide(app, db, admin.org, before, &row).await?;
     }
-    let publication = view(db, admin.org, endpoint, row.id()).await?;
+    let publication = view(db, admin.org, before.id, row.id()).await?;
     let effect = if publication.state == Standing::Live { Effect::Published } else { Effect::Plain };
     change.finish(StatusCode::CREATED, effect, &publication).await
 }
@@ -110,8 +132,9 @@ async fn insert(
     let id = app.new_id(PublicationId::new);
     sqlx::query(
         "INSERT INTO publications
-            (org_id, id, endpoint_id, version, replaced, state, gate_revision, deadline_at, created_by, forced_by)
-         VALUES ($1, $2, $3, $4, $5, 'running', $6, now() + make_interval(secs => $7), $8, $9)",
+            (org_id, id, endpoint_id, version, replaced, state, gate_revision, deadline_at, created_by, forced_by,
+             canary_percent)
+         VALUES ($1, $2, $3, $4, $5, 'running', $6, now() + make_interval(secs => $7), $8, $9, $10)",
     )
     .bind(admin.org.uuid())
     .bind(id.uuid())
@@ -122,6 +145,7 @@ async fn insert(
     .bind(f64::from(gate.deadline_s))
     .bind(admin.key.uuid())
     .bind(wanted.force.then_some(admin.key.uuid()))
+    .bind(wanted.percent.map(i16::from))
     .execute(&mut *db)
     .await?;
     let row = sqlx::query_as(select!("WHERE org_id = $1 AND id = $2"))

@@ -27,15 +27,21 @@ impl End {
     }
 }
 
-/// Makes a publication's version live: the only place that moves a live pointer. The endpoint is locked, and what is
+/// Makes a publication's version live, or the canary: the only place that moves either pointer forward. The endpoint is locked, and what is
 /// live is what was expected.
 pub(super) async fn go_live(db: &mut PgConnection, org: OrgId, publication: &Row) -> Result<(), Error> {
     let (endpoint, version) = (publication.endpoint(), publication.version()?);
+    let live = End { state: State::Live, why: None, message: None };
+    if let Some(canary) = publication.canary()? {
+        // It stays a draft: what others can pin has been live for everybody.
+        endpoints::set_canary(db, org, endpoint, Some(canary)).await?;
+        return end(db, org, publication.id(), &live).await;
+    }
     if !versions::mark_live(db, org, endpoint, version).await? {
         return Err(Error::internal("a publication of a version that is not there"));
     }
     endpoints::set_live(db, org, endpoint, version).await?;
-    end(db, org, publication.id(), &End { state: State::Live, why: None, message: None }).await
+    end(db, org, publication.id(), &live).await
 }
 
 /// Ends a running publication of a locked endpoint.

@@ -3,8 +3,10 @@
 //! The caller says which version it believes to be live; of any number of publications at once, exactly one wins. Where
 //! the endpoint has a gate, the publication waits for its verdicts, and ends in exactly one of five ways. What decides
 //! is in rows: [`decide`] reads them under the endpoint's lock, whenever a run ends, the gate changes or the deadline
-//! passes, in whatever process. No other code moves a live pointer, and the database refuses any that would.
+//! passes, in whatever process. No other code moves a live pointer, and the database refuses any that would. A publication
+//! to a share of the keys is a canary's: the same in everything, but that it moves the canary's pointer.
 
+mod canary;
 mod cancel;
 mod create;
 mod decide;
@@ -15,6 +17,7 @@ mod runs;
 mod sweep;
 mod verdicts;
 
+pub(crate) use canary::{start as start_canary, stop as stop_canary};
 pub(crate) use cancel::cancel;
 pub(crate) use create::create;
 pub(crate) use end::end_running;
@@ -23,7 +26,10 @@ pub(crate) use runs::run_ended;
 pub(crate) use sweep::run;
 
 use crate::{body::from_word, error::Error};
-use alphagate_contract::id::{EndpointId, KeyId, OrgId, PublicationId};
+use alphagate_contract::{
+    id::{EndpointId, KeyId, OrgId, PublicationId},
+    record::Canary,
+};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
@@ -34,7 +40,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, endpoint_id, version, replaced, state, reason, message, forced_by, gate_revision, ",
-            "created_at, deadline_at, ended_at, coalesce(deadline_at <= now(), false) AS overdue FROM publications ",
+            "canary_percent, created_at, deadline_at, ended_at, coalesce(deadline_at <= now(), false) AS overdue FROM publications ",
             $rest
         )
     };
@@ -87,6 +93,9 @@ pub(crate) struct Publication {
     pub(crate) id: PublicationId,
     endpoint: EndpointId,
     version: u32,
+    /// The share of keys that it was published to; none: it is to go live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canary_percent: Option<u8>,
     /// What the caller believed to be live.
     expected_live: Option<u32>,
     /// The version that was live before; none unless this one went live.
@@ -118,6 +127,7 @@ struct Row {
     message: Option<String>,
     forced_by: Option<Uuid>,
     gate_revision: i64,
+    canary_percent: Option<i16>,
     created_at: DateTime<Utc>,
     deadline_at: Option<DateTime<Utc>>,
     ended_at: Option<DateTime<Utc>>,
@@ -142,6 +152,13 @@ impl Row {
         self.replaced.map(u32::try_from).transpose().map_err(Error::internal)
     }
 
+    /// The canary that it asks for; none: it is to go live.
+    fn canary(&self) -> Result<Option<Canary>, Error> {
+        let Some(percent) = self.canary_percent else { return Ok(None) };
+        let percent = u8::try_from(percent).map_err(Error::internal)?;
+        Ok(Some(Canary { version: self.version()?, percent }))
+    }
+
     fn state(&self) -> Result<State, Error> {
         from_word(&self.state)
     }
@@ -152,12 +169,14 @@ impl TryFrom<Row> for Publication {
 
     fn try_from(row: Row) -> Result<Self, Error> {
         let (state, expected_live) = (row.state()?, row.expected()?);
+        let canary_percent = row.canary()?.map(|canary| canary.percent);
         Ok(Self {
             id: row.id(),
             endpoint: row.endpoint(),
             version: row.version()?,
             expected_live,
-            replaced: expected_live.filter(|_| state == State::Live),
+            canary_percent,
+            replaced: expected_live.filter(|_| state == State::Live && canary_percent.is_none()),
             state,
             reason: row.reason.as_deref().map(from_word).transpose()?,
             message: row.message,

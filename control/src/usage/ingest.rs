@@ -50,6 +50,9 @@ struct Row<'a> {
     first_byte_ms: i64,
     total_ms: i64,
     flagged: &'a [String],
+    target: u8,
+    attempt: u8,
+    passed_over: Vec<String>,
 }
 
 /// A figure as the database holds it; what is beyond its range is as much as it can hold.
@@ -86,6 +89,9 @@ impl<'a> From<&'a UsageEvent> for Row<'a> {
             first_byte_ms: figure(event.first_byte_ms),
             total_ms: figure(event.total_ms),
             flagged: &event.flagged,
+            target: event.served.target,
+            attempt: event.served.attempt,
+            passed_over: event.served.passed_over.iter().map(ToString::to_string).collect(),
         }
     }
 }

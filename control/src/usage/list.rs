@@ -72,6 +72,11 @@ pub(crate) struct Event {
     first_byte_ms: i64,
     total_ms: i64,
     flagged: Vec<String>,
+    /// The target that served it, by its place in the version.
+    target: i16,
+    attempt: i16,
+    /// Targets that did not serve, and why.
+    passed_over: Vec<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -97,6 +102,9 @@ struct Row {
     first_byte_ms: i64,
     total_ms: i64,
     flagged: Vec<String>,
+    target: i16,
+    attempt: i16,
+    passed_over: Vec<String>,
 }
 
 impl Row {
@@ -123,6 +131,9 @@ impl Row {
             first_byte_ms: self.first_byte_ms,
             total_ms: self.total_ms,
             flagged: self.flagged,
+            target: self.target,
+            attempt: self.attempt,
+            passed_over: self.passed_over,
         })
     }
 }

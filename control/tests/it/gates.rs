@@ -127,7 +127,7 @@ async fn upload(scene: &Scene, lines: &str) -> String {
 }
 
 /// Statements of the tenant role in one transaction, and the constraint that refuses its commit.
-async fn refused(scene: &Scene, statements: &[String]) -> Option<String> {
+pub async fn refused(scene: &Scene, statements: &[String]) -> Option<String> {
     let mut db = connect(&scene.bed.database.name, Some(TENANT)).await;
     let mut tx = db.begin().await.unwrap();
     let org = uuid(&scene.org.id).to_string();

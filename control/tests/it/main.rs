@@ -16,6 +16,7 @@ mod pg;
 mod play;
 
 mod bodies;
+mod canaries;
 mod clocks;
 mod credentials;
 mod evals;

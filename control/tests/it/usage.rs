@@ -60,8 +60,26 @@ async fn a_batch_counts_once_however_often_it_comes() {
         (&newest["cost_micros"], &newest["flagged"]),
         (&json!(i64::MAX), &json!(["org requests/hour"]))
     );
+    let served =
+        |event: &Value| (event["target"].clone(), event["attempt"].clone(), event["passed_over"].clone());
+    assert_eq!(
+        served(newest),
+        (json!(0), json!(1), json!([])),
+        "edges of the last release say nothing of targets"
+    );
+    let mut second = event(&id(77), &b, &key, &haiku, &a, Some(&install));
+    for (name, value) in [
+        ("target", json!(1)),
+        ("attempt", json!(3)),
+        ("passed_over", json!([{"target": 0, "why": "status_500"}, {"target": 0, "why": "timeout"}])),
+    ] {
+        second[name] = value;
+    }
+    assert_eq!(hand_over(&bed, &b, &[second]).await.1["new"], 1);
+    let newest = bed.get(&b, "/v1/usage?limit=1").await.1["data"][0].clone();
+    assert_eq!(served(&newest), (json!(1), json!(3), json!(["0=status_500", "0=timeout"])));
     let theirs = bed.get(&a, "/v1/usage?as=publisher&limit=100").await.1;
-    assert_eq!(theirs["data"].as_array().unwrap().len(), 30);
+    assert_eq!(theirs["data"].as_array().unwrap().len(), 31);
     assert!(theirs["data"][0].get("key").is_none(), "a publisher sees no foreign keys");
     assert_eq!(bed.get(&a, "/v1/usage").await.1["data"], json!([]));
     assert_eq!(bed.get(&b, "/v1/usage?as=publisher").await.1["data"], json!([]));

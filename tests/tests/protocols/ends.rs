@@ -44,7 +44,7 @@ async fn e09_e22_refusals_before_any_content_are_answers_with_their_status_and_c
 }
 
 /// Checks that a stream has ended, failed, as its caller's protocol says it.
-fn failed(manner: Manner, body: &str, code: &str) {
+pub fn failed(manner: Manner, body: &str, code: &str) {
     let events = read_events(body.as_bytes());
     assert_eq!(events.last().map(|event| event.data.as_str()), Some("[DONE]"), "{body}");
     let error = events.iter().rev().map(|event| event.json()).find(|data| !data["error"].is_null());

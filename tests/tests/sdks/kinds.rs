@@ -76,7 +76,7 @@ async fn play(stage: &Stage, chat: bool, case: &Case, client: &Client, program: 
     }
     ensure!(!case.wanted["error"].is_null() || seen["error"].is_null(), "{seen:#}");
     let started = stage.calls().counts().started - before.started;
-    ensure!(case.calls.is_none_or(|calls| calls as u64 == started as u64), "{started} calls: {seen:#}");
+    ensure!(case.calls.is_none_or(|calls| calls as u64 == started), "{started} calls: {seen:#}");
     if case.aborted {
         let gone = |now: &Counts| now.aborted > before.aborted;
         stage.calls().wait_until(gone, ABORT_MAX).await?;

@@ -2,9 +2,17 @@
 //!
 //! Invariant: where a stream is cut changes nothing, wherever it is cut.
 
-use super::{corpus::samples, events, read};
-use crate::protocol::Protocol;
+use super::{
+    corpus::{Sample, samples},
+    events, read,
+};
+use crate::{protocol::Protocol, request::tests::any_request::requests};
 use proptest::prelude::*;
+use std::sync::LazyLock;
+
+static STREAMS: LazyLock<Vec<(Protocol, Vec<Sample>)>> = LazyLock::new(|| {
+    Protocol::ALL.into_iter().map(|protocol| (protocol, samples(&target(protocol)))).collect()
+});
 
 fn target(protocol: Protocol) -> String {
     format!("{}_stream", protocol.name())
@@ -54,13 +62,26 @@ fn whatever_line_ends_the_events_are_the_same() {
 
 proptest! {
     #[test]
+    fn any_request_is_asked_or_refused_by_a_member_of_its_own(request in requests()) {
+        let body = request.write();
+        for protocol in Protocol::ALL {
+            match protocol.call(&request) {
+                Ok(call) => prop_assert!(call.path.starts_with('/') && call.body.is_object()),
+                Err(refusal) => {
+                    let member = refusal.param.split(['.', '[']).next().unwrap_or_default();
+                    prop_assert!(body.contains_key(member), "{protocol:?} refuses {refusal}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn any_pieces_of_any_stream_give_the_same_events(
         stream in any::<prop::sample::Index>(),
         sizes in prop::collection::vec(1_usize..200, 1..30),
     ) {
-        for protocol in Protocol::ALL {
-            let samples = samples(&target(protocol));
-            let sample = stream.get(&samples);
+        for (protocol, samples) in &*STREAMS {
+            let (protocol, sample) = (*protocol, stream.get(samples));
             let mut rest = sample.bytes.as_slice();
             let mut sizes = sizes.iter().cycle();
             let pieces = std::iter::from_fn(|| {

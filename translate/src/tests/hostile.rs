@@ -6,6 +6,8 @@
 
 use super::{corpus::samples, events, mutation::mutated, read};
 use crate::{
+    call::Refusal,
+    completions,
     protocol::Protocol,
     replay,
     request::Request,
@@ -13,6 +15,13 @@ use crate::{
     sse::{Event, Parser},
 };
 use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Map, Value};
+
+/// A refusal names a member of the caller's body, or one that has to be there.
+fn named(refusal: &Refusal, body: &Map<String, Value>) {
+    let needed = ["model", "input", "messages"].map(str::to_owned);
+    assert!(body.keys().chain(&needed).any(|member| refusal.param.starts_with(member)), "{refusal}");
+}
 
 /// Tries a target with its corpus and with what is near it.
 fn attack(target: &str, holds: impl Fn(&[u8])) {
@@ -60,12 +69,53 @@ fn a_request_that_is_read_is_written_as_the_same_and_asked_or_refused() {
                 assert_eq!(Request::read(&request.write()).as_ref(), Ok(&request));
                 for protocol in Protocol::ALL {
                     if let Err(refusal) = protocol.call(&request) {
-                        assert!(!refusal.param.is_empty(), "{refusal}");
+                        named(&refusal, &body);
                     }
                 }
             }
-            Err(refusal) => assert!(!refusal.param.is_empty(), "{refusal}"),
+            Err(refusal) => named(&refusal, &body),
         }
+    });
+}
+
+#[test]
+fn a_request_for_a_chat_completion_is_asked_or_refused_in_the_callers_names() {
+    attack("completions_request", |bytes| {
+        let Ok(body) = serde_json::from_slice(bytes) else { return };
+        let asked = match completions::ask(&body) {
+            Ok(asked) => asked,
+            Err(refusal) => return named(&refusal, &body),
+        };
+        let requests = [asked.request(), asked.native().and_then(|native| Request::read(&native))];
+        for request in requests {
+            let calls = request
+                .and_then(|request| Protocol::ALL.iter().try_for_each(|to| to.call(&request).map(drop)));
+            if let Err(refusal) = calls {
+                assert!(!asked.refusal(refusal).param.is_empty());
+            }
+        }
+    });
+}
+
+/// What a caller of chat completions is sent: every line JSON, the last one `[DONE]` and only that.
+fn chunks(events: impl Iterator<Item = Value>) {
+    let mut writer = completions::Writer::new("poet", true);
+    let mut lines: Vec<String> = events.flat_map(|event| writer.event(&event)).collect();
+    lines.extend(writer.end());
+    assert_eq!(lines.pop().as_deref(), Some("[DONE]"));
+    assert!(lines.iter().all(|line| serde_json::from_str::<Map<String, Value>>(line).is_ok()), "{lines:?}");
+}
+
+#[test]
+fn any_events_become_chunks_that_end() {
+    attack("completions_events", |bytes| {
+        let events = sse_events(bytes, bytes.len().max(1));
+        let events = events.iter().filter_map(|event| serde_json::from_str(&event.data).ok());
+        let events: Vec<Value> = events.collect();
+        for event in &events {
+            let _ = completions::completion(&event["response"], "poet");
+        }
+        chunks(events.into_iter());
     });
 }
 
@@ -75,7 +125,10 @@ fn streams_are_read(protocol: Protocol) {
         for size in [1, 7] {
             assert_eq!(read(protocol, bytes.chunks(size)), whole);
         }
-        events(protocol, whole.0, whole.1);
+        let (events, response) = events(protocol, whole.0, whole.1);
+        let is_failed = response["status"] == "failed";
+        assert_eq!(completions::completion(&response, "poet").is_err(), is_failed);
+        chunks(events.into_iter().map(|event| event.data));
     });
 }
 
