@@ -1,4 +1,7 @@
 // The AI SDK with its provider for OpenAI, unmodified, by Responses and by chat completions.
+//
+// Unless told otherwise it takes for granted that answers are stored, and later names their items by id alone. Whether it is
+// told is the case's `store`.
 
 import { createOpenAI } from '@ai-sdk/openai';
 import { Output, generateText, jsonSchema, stepCountIs, streamText, tool } from 'ai';
@@ -7,7 +10,8 @@ import { answer, walk } from './walk.mjs';
 
 function withModel(ask, more) {
   const openai = createOpenAI({ baseURL: ask.base_url, apiKey: ask.api_key });
-  return { model: ask.api === 'chat' ? openai.chat(ask.model) : openai.responses(ask.model), ...more };
+  if (ask.api === 'chat') return { model: openai.chat(ask.model), ...more };
+  return { model: openai.responses(ask.model), providerOptions: { openai: { store: ask.store } }, ...more };
 }
 
 async function text(ask) {

@@ -82,7 +82,7 @@ impl Scene {
         let caller = &self.stage(case)?.caller;
         Ok(json!({"case": case.name(), "api": case.api, "capability": case.capability.name(),
             "base_url": format!("{}/v1", caller.edge_url), "api_key": caller.key.secret, "model": caller.name,
-            "prompt": case.prompt(), "then": THEN, "image": image_url(), "tools": tools(), "schema": schema()}))
+            "store": false, "prompt": case.prompt(), "then": THEN, "image": image_url(), "tools": tools(), "schema": schema()}))
     }
 
     fn check(&self, case: &Case, line: Option<&Value>) -> Result<()> {
@@ -150,5 +150,23 @@ async fn every_client_does_everything_on_every_kind_of_target() -> Result<()> {
         .filter_map(|(case, wrong)| Some(format!("{}: {}", case.name(), wrong.as_ref()?)))
         .collect();
     assert!(wrong.is_empty(), "{} of {} cells:\n{}", wrong.len(), judged.len(), wrong.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_ai_sdk_that_takes_answers_for_stored_is_told_which_field_says_so() -> Result<()> {
+    let scene = Scene::new().await?;
+    let program = PROGRAMS.iter().find(|program| program.name == "AI SDK").context("no AI SDK")?;
+    let case = |kind| Case { client: program.name, api: "responses", capability: Capability::Turns, kind };
+    let mut asks: Vec<Value> = KINDS.iter().map(|kind| scene.ask(&case(kind))).collect::<Result<_>>()?;
+    for ask in asks.iter_mut().filter_map(Value::as_object_mut) {
+        ask.remove("store");
+    }
+    let said = program.walk(&asks).await?;
+    assert_eq!(said.len(), KINDS.len());
+    for line in said.values() {
+        let error = line["error"].as_str().unwrap_or_default();
+        assert!(error.starts_with("AI_APICallError") && error.contains("`input.item_reference`"), "{line}");
+    }
     Ok(())
 }
