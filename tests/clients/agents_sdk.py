@@ -47,7 +47,7 @@ def stream(ask):
     return loop.run(deltas(ask))
 
 
-def tools(ask):
+def both_tools(ask):
     @agents.function_tool
     def weather(city: str) -> str:
         """Looks up the weather."""
@@ -60,7 +60,22 @@ def tools(ask):
         ask.calls.append(["time", {"city": city}])
         return answer(city, "time")
 
-    return run(ask, ask.prompt, tools=[weather, time]).final_output
+    return [weather, time]
+
+
+def tools(ask):
+    return run(ask, ask.prompt, tools=both_tools(ask)).final_output
+
+
+async def end_of_stream(ask):
+    run = agents.Runner.run_streamed(agent(ask, tools=both_tools(ask)), ask.prompt)
+    async for _ in run.stream_events():
+        pass
+    return run.final_output
+
+
+def streamed_tools(ask):
+    return loop.run(end_of_stream(ask))
 
 
 def image(ask):
@@ -77,4 +92,5 @@ def turns(ask):
     return run(ask, [*first.to_input_list(), {"role": "user", "content": ask.then}]).final_output
 
 
-walk({"text": text, "stream": stream, "tools": tools, "image": image, "schema": schema, "turns": turns})
+verbs = [text, stream, tools, streamed_tools, image, schema, turns]
+walk({verb.__name__: verb for verb in verbs})

@@ -30,7 +30,7 @@ async function stream(ask) {
   return pieces;
 }
 
-async function tools(ask) {
+function withTools(ask) {
   const made = ask.tools.map(({ name, description, parameters }) => {
     const execute = ({ city }) => {
       ask.calls.push([name, { city }]);
@@ -39,7 +39,15 @@ async function tools(ask) {
     return [name, tool({ description, inputSchema: jsonSchema(parameters), execute })];
   });
   const tools = Object.fromEntries(made);
-  return (await generateText(withModel(ask, { prompt: ask.prompt, tools, stopWhen: stepCountIs(2) }))).text;
+  return withModel(ask, { prompt: ask.prompt, tools, stopWhen: stepCountIs(2) });
+}
+
+async function tools(ask) {
+  return (await generateText(withTools(ask))).text;
+}
+
+async function streamedTools(ask) {
+  return streamText({ ...withTools(ask), onError: () => {} }).text;
 }
 
 async function image(ask) {
@@ -59,4 +67,4 @@ async function turns(ask) {
   return (await generateText(withModel(ask, { messages }))).text;
 }
 
-await walk({ text, stream, tools, image, schema, turns });
+await walk({ text, stream, tools, streamed_tools: streamedTools, image, schema, turns });

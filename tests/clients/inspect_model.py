@@ -41,7 +41,7 @@ def stream(ask):
     return pieces
 
 
-def tools(ask):
+def both_tools(ask):
     @tool
     def weather():
         async def execute(city: str):
@@ -68,8 +68,19 @@ def tools(ask):
 
         return execute
 
-    _, output = loop.run(model(ask).generate_loop(ask.prompt, tools=[weather(), time()]))
+    return [weather(), time()]
+
+
+def tools(ask, on_stream=None):
+    _, output = loop.run(model(ask).generate_loop(ask.prompt, tools=both_tools(ask), on_stream=on_stream))
     return output.completion
+
+
+def streamed_tools(ask):
+    async def note(event):
+        pass
+
+    return tools(ask, on_stream=note)
 
 
 def image(ask):
@@ -89,4 +100,5 @@ def turns(ask):
     return generate(ask, [first, answered, ChatMessageUser(content=ask.then)]).completion
 
 
-walk({"text": text, "stream": stream, "tools": tools, "image": image, "schema": schema, "turns": turns})
+verbs = [text, stream, tools, streamed_tools, image, schema, turns]
+walk({verb.__name__: verb for verb in verbs})

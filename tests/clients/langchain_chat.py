@@ -1,5 +1,8 @@
 """LangChain's ChatOpenAI, unmodified, by Responses and by chat completions."""
 
+import functools
+import operator
+
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
@@ -39,15 +42,27 @@ def stream(ask):
     return [chunk.text for chunk in model(ask).stream(ask.prompt) if chunk.text]
 
 
-def tools(ask):
+def at_once(bound, conversation):
+    return bound.invoke(conversation)
+
+
+def in_pieces(bound, conversation):
+    return functools.reduce(operator.add, bound.stream(conversation))
+
+
+def tools(ask, turn=at_once):
     known = {"weather": weather, "time": time}
     bound = model(ask).bind_tools(list(known.values()))
     conversation = [HumanMessage(ask.prompt)]
-    conversation.append(bound.invoke(conversation))
+    conversation.append(turn(bound, conversation))
     for call in conversation[-1].tool_calls:
         ask.calls.append([call["name"], call["args"]])
         conversation.append(ToolMessage(known[call["name"]].invoke(call["args"]), tool_call_id=call["id"]))
-    return bound.invoke(conversation).text
+    return turn(bound, conversation).text
+
+
+def streamed_tools(ask):
+    return tools(ask, turn=in_pieces)
 
 
 def image(ask):
@@ -65,4 +80,5 @@ def turns(ask):
     return model(ask).invoke([*conversation, HumanMessage(ask.then)]).text
 
 
-walk({"text": text, "stream": stream, "tools": tools, "image": image, "schema": schema, "turns": turns})
+verbs = [text, stream, tools, streamed_tools, image, schema, turns]
+walk({verb.__name__: verb for verb in verbs})

@@ -15,6 +15,12 @@ function create(ask, conversation, more = {}) {
   return client(ask).responses.create({ model, input: conversation, ...more });
 }
 
+function streamed(ask, conversation, more) {
+  const { model } = ask;
+  if (isChat(ask)) return client(ask).chat.completions.stream({ model, messages: conversation, ...more }).finalChatCompletion();
+  return client(ask).responses.stream({ model, input: conversation, ...more }).finalResponse();
+}
+
 async function text(ask) {
   return textOf(ask, await create(ask, said(ask.prompt)));
 }
@@ -34,8 +40,8 @@ function call(ask, name, given) {
   return answer(input.city, name);
 }
 
-async function chatTools(ask) {
-  const tools = ask.tools.map((tool) => ({ type: 'function', function: tool }));
+async function chatTools(ask, create) {
+  const tools = ask.tools.map((tool) => ({ type: 'function', function: { strict: true, ...tool } }));
   const { message } = (await create(ask, said(ask.prompt), { tools })).choices[0];
   const outputs = message.tool_calls.map((one) => {
     return { role: 'tool', tool_call_id: one.id, content: call(ask, one.function.name, one.function.arguments) };
@@ -43,8 +49,8 @@ async function chatTools(ask) {
   return textOf(ask, await create(ask, [...said(ask.prompt), message, ...outputs], { tools }));
 }
 
-async function tools(ask) {
-  if (isChat(ask)) return chatTools(ask);
+async function toolsBy(ask, create) {
+  if (isChat(ask)) return chatTools(ask, create);
   const tools = ask.tools.map((tool) => ({ type: 'function', strict: true, ...tool }));
   const { output } = await create(ask, said(ask.prompt), { tools });
   const calls = output.filter((item) => item.type === 'function_call');
@@ -53,6 +59,9 @@ async function tools(ask) {
   });
   return textOf(ask, await create(ask, [...said(ask.prompt), ...output, ...outputs], { tools }));
 }
+
+const tools = (ask) => toolsBy(ask, create);
+const streamedTools = (ask) => toolsBy(ask, streamed);
 
 async function image(ask) {
   const parts = isChat(ask)
@@ -79,4 +88,4 @@ async function turns(ask) {
   return textOf(ask, await create(ask, [...said(ask.prompt), ...answered, ...said(ask.then)]));
 }
 
-await walk({ text, stream, tools, image, schema, turns });
+await walk({ text, stream, tools, streamed_tools: streamedTools, image, schema, turns });

@@ -29,6 +29,15 @@ def create(ask, conversation, **more):
     return sdk.responses.create(model=ask.model, input=conversation, **more)
 
 
+def streamed(ask, conversation, **more):
+    sdk = client(ask.base_url, ask.api_key)
+    if ask.api == "chat":
+        with sdk.chat.completions.stream(model=ask.model, messages=conversation, **more) as events:
+            return events.get_final_completion()
+    with sdk.responses.stream(model=ask.model, input=conversation, **more) as events:
+        return events.get_final_response()
+
+
 def text_of(ask, result):
     return result.choices[0].message.content if ask.api == "chat" else result.output_text
 
@@ -49,9 +58,9 @@ def call(ask, name, arguments):
     return answer(name=name, **json.loads(arguments))
 
 
-def tools(ask):
+def tools(ask, create=create):
     if ask.api == "chat":
-        functions = [{"type": "function", "function": tool} for tool in ask.tools]
+        functions = [{"type": "function", "function": {"strict": True, **tool}} for tool in ask.tools]
         message = create(ask, said(ask.prompt), tools=functions).choices[0].message
         outputs = [
             {"role": "tool", "tool_call_id": one.id, "content": call(ask, one.function.name, one.function.arguments)}
@@ -66,6 +75,10 @@ def tools(ask):
         if one.type == "function_call"
     ]
     return text_of(ask, create(ask, [*said(ask.prompt), *output, *outputs], tools=functions))
+
+
+def streamed_tools(ask):
+    return tools(ask, create=streamed)
 
 
 def image(ask):
@@ -91,4 +104,5 @@ def turns(ask):
     return text_of(ask, create(ask, [*said(ask.prompt), *answered, *said(ask.then)]))
 
 
-walk({"text": text, "stream": stream, "tools": tools, "image": image, "schema": schema, "turns": turns})
+verbs = [text, stream, tools, streamed_tools, image, schema, turns]
+walk({verb.__name__: verb for verb in verbs})

@@ -10,7 +10,10 @@ mod clients {
 
 use std::{collections::HashMap, fmt::Write as _, io::Write as _};
 
-use alphagate_bed::{Bed, provider::Knobs};
+use alphagate_bed::{
+    Bed,
+    provider::{Knobs, Seen},
+};
 use alphagate_tests::Stage;
 use anyhow::{Context, Result};
 use clients::{
@@ -88,13 +91,9 @@ impl Scene {
     fn check(&self, case: &Case, line: Option<&Value>) -> Result<()> {
         case.capability.check_seen(line.context("the client says nothing")?)?;
         let prompt = case.prompt();
-        let calls = self.stage(case)?.calls().requests();
-        let bodies: Vec<Value> = calls
-            .iter()
-            .filter_map(alphagate_bed::provider::Seen::json)
-            .filter(|body| body.to_string().contains(&prompt))
-            .collect();
-        case.capability.check_asked(&bodies, &prompt)
+        let mine = |seen: &Seen| seen.json().is_some_and(|body| body.to_string().contains(&prompt));
+        let calls: Vec<Seen> = self.stage(case)?.calls().requests().into_iter().filter(mine).collect();
+        case.capability.check_asked(&calls, &prompt)
     }
 
     /// What is wrong with each case of a client; nothing if nothing is.
@@ -114,7 +113,7 @@ impl Scene {
 fn table(judged: &[(Case, Option<String>)]) -> String {
     let mut table = format!("{:<18}{:<11}", "client", "by");
     for capability in CAPABILITIES {
-        let _ = write!(table, "{:<8}", capability.name());
+        let _ = write!(table, "{:<16}", capability.name());
     }
     for program in PROGRAMS {
         for api in APIS {
@@ -127,7 +126,7 @@ fn table(judged: &[(Case, Option<String>)]) -> String {
                     .filter(|(case, _)| mine(case))
                     .map(|(case, wrong)| if wrong.is_none() { &case.kind[..1] } else { "✗" })
                     .collect();
-                let _ = write!(table, "{cell:<8}");
+                let _ = write!(table, "{cell:<16}");
             }
         }
     }

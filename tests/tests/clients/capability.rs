@@ -1,6 +1,6 @@
 //! What a client can do, what the provider's model does then, and what must be seen at both ends.
 
-use alphagate_bed::provider::png;
+use alphagate_bed::provider::{Seen, png};
 use anyhow::{Context, Result, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -23,6 +23,8 @@ pub enum Capability {
     Stream,
     /// Two tools called in one turn, and the answer to their outputs.
     Tools,
+    /// The same calls and the same answer, each in a stream.
+    StreamedTools,
     /// An image in the question.
     Image,
     /// An answer that is JSON of a schema.
@@ -32,10 +34,11 @@ pub enum Capability {
 }
 
 /// The columns in order.
-pub const CAPABILITIES: [Capability; 6] = [
+pub const CAPABILITIES: [Capability; 7] = [
     Capability::Text,
     Capability::Stream,
     Capability::Tools,
+    Capability::StreamedTools,
     Capability::Image,
     Capability::Schema,
     Capability::Turns,
@@ -111,6 +114,7 @@ impl Capability {
             Self::Text => "text",
             Self::Stream => "stream",
             Self::Tools => "tools",
+            Self::StreamedTools => "streamed_tools",
             Self::Image => "image",
             Self::Schema => "schema",
             Self::Turns => "turns",
@@ -120,7 +124,7 @@ impl Capability {
     /// What the model does.
     pub const fn part(self) -> Part {
         match self {
-            Self::Tools => Part::Calls,
+            Self::Tools | Self::StreamedTools => Part::Calls,
             Self::Schema => Part::Reports,
             Self::Text | Self::Stream | Self::Image | Self::Turns => Part::Says,
         }
@@ -129,7 +133,7 @@ impl Capability {
     /// How many calls reach the provider: more would be retries, fewer nothing that was tested.
     const fn calls(self) -> usize {
         match self {
-            Self::Tools | Self::Turns => 2,
+            Self::Tools | Self::StreamedTools | Self::Turns => 2,
             Self::Text | Self::Stream | Self::Image | Self::Schema => 1,
         }
     }
@@ -144,7 +148,7 @@ impl Capability {
                     saw.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
                 ensure!(pieces.len() > 1 && pieces.concat() == TEXT, "the stream was {saw}");
             }
-            Self::Tools => {
+            Self::Tools | Self::StreamedTools => {
                 ensure!(line["calls"] == json!(called()), "the calls were {}", line["calls"]);
                 ensure!(saw == TEXT_AFTER_TOOLS, "after the tools came {saw}");
             }
@@ -155,12 +159,14 @@ impl Capability {
     }
 
     /// What reached the provider is what the client's user gave, in its order. `prompt` is the first question.
-    pub fn check_asked(self, bodies: &[Value], prompt: &str) -> Result<()> {
-        ensure!(bodies.len() == self.calls(), "{} calls reached the provider", bodies.len());
-        let last = bodies.last().context("no call")?.to_string();
+    pub fn check_asked(self, calls: &[Seen], prompt: &str) -> Result<()> {
+        ensure!(calls.len() == self.calls(), "{} calls reached the provider", calls.len());
+        let streamed = matches!(self, Self::Stream | Self::StreamedTools);
+        ensure!(calls.iter().all(|call| is_streamed(call) == streamed), "a call is streamed, or is not");
+        let last = calls.last().and_then(Seen::json).context("no call")?.to_string();
         let wanted = match self {
             Self::Text | Self::Stream => vec![prompt.to_owned()],
-            Self::Tools => {
+            Self::Tools | Self::StreamedTools => {
                 vec![prompt.to_owned(), "weather of Zürich: fine".into(), "time of Bern: fine".into()]
             }
             Self::Image => vec![prompt.to_owned(), image()],
@@ -174,6 +180,11 @@ impl Capability {
         }
         Ok(())
     }
+}
+
+/// Whether a stream was asked for: in the body, but of Gemini in the path.
+fn is_streamed(call: &Seen) -> bool {
+    call.path.contains(":streamGenerateContent") || call.json().is_some_and(|body| body["stream"] == true)
 }
 
 fn check_schema(body: &str) -> Result<()> {
