@@ -1,5 +1,7 @@
 //! Portkey's own gateway, unmodified, between the edge and the provider: a target like others, with headers.
 //!
+//! Whole answers only: on node, this version of it answers every event stream with 500 ("TypeError: immutable").
+//!
 //! Invariant: it is told where to go by the version's headers alone, and gets no other credential than the target's.
 
 use std::{env, net::TcpListener, path::PathBuf, process::Stdio, time::Duration};
@@ -57,7 +59,7 @@ async fn stage(portkey: &Portkey, protocol: &'static str) -> Result<Stage> {
 }
 
 #[tokio::test]
-async fn a_target_behind_portkeys_gateway_serves_both_protocols() -> Result<()> {
+async fn whole_answers_pass_through_portkeys_gateway_for_both_kinds_of_callers() -> Result<()> {
     let portkey = Portkey::start().await?;
     for protocol in ["chat", "responses"] {
         let stage = stage(&portkey, protocol).await?;
@@ -68,25 +70,19 @@ async fn a_target_behind_portkeys_gateway_serves_both_protocols() -> Result<()> 
             ("/v1/responses", json!({"input": "x"})),
             ("/v1/chat/completions", json!({"messages": [{"role": "user", "content": "x"}]})),
         ] {
-            for stream in [false, true] {
-                let mut body = asked.clone();
-                body["model"] = json!(stage.caller.name);
-                body["stream"] = json!(stream);
-                let answer = stage.caller.post_to(path, body.to_string().into_bytes()).await?;
-                let (status, text) = (answer.status().as_u16(), answer.text().await?);
-                ensure!(status == 200, "{protocol} {path} {stream}: {text}");
-                assert!(
-                    text.contains("gateways") && !text.contains(&stage.model),
-                    "{protocol} {path}: {text}"
-                );
-            }
+            let mut body = asked.clone();
+            body["model"] = json!(stage.caller.name);
+            let answer = stage.caller.post_to(path, body.to_string().into_bytes()).await?;
+            let (status, text) = (answer.status().as_u16(), answer.text().await?);
+            ensure!(status == 200, "{protocol} {path}: {text}");
+            assert!(text.contains("gateways") && !text.contains(&stage.model), "{protocol} {path}: {text}");
         }
         let seen = stage.calls().requests();
-        assert_eq!(seen.len(), 4, "{protocol}");
+        assert_eq!(seen.len(), 2, "{protocol}");
         for call in seen {
             assert_eq!(call.header("authorization"), Some("Bearer sk-behind"), "{protocol}");
         }
-        let events: Vec<Value> = stage.usage(4).await?;
+        let events: Vec<Value> = stage.usage(2).await?;
         assert!(events.iter().all(|event| event["output_tokens"] == 7), "{protocol}: {events:?}");
     }
     Ok(())
