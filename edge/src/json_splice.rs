@@ -54,6 +54,12 @@ impl<'a> Members<'a> {
         }
     }
 
+    /// The object itself.
+    #[must_use]
+    pub const fn text(&self) -> &'a str {
+        self.text
+    }
+
     /// The value of a member, as JSON text; the last one if there are several.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a str> {

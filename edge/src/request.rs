@@ -114,7 +114,8 @@ pub fn compose(
             edits.push((field.as_str(), value.to_string()));
         }
     }
-    if !config.allow.store {
+    // What is kept here is not kept at the provider, too.
+    if !config.allow.store || config.retain.is_some() {
         edits.retain(|(field, _)| *field != "store");
         edits.push(("store", "false".into()));
     }
