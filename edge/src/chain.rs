@@ -132,7 +132,8 @@ async fn continued(
 /// Reasoning is of use to a provider that has kept nothing only if it comes with its encrypted content.
 fn can_be_sent_again(item: &RawValue) -> bool {
     let item = serde_json::from_str::<Value>(item.get()).unwrap_or_default();
-    item["type"] != "reasoning" || item["encrypted_content"].is_string()
+    let is_reasoning = item.get("type").is_some_and(|kind| kind == "reasoning");
+    !is_reasoning || item.get("encrypted_content").is_some_and(Value::is_string)
 }
 
 /// The input as items; a text is a message of the user.

@@ -121,12 +121,15 @@ fn page(url: &Url, items: &[Value]) -> Result<Value, Problem> {
     let from = match query("after") {
         None => 0,
         Some(after) => {
-            let at = items.iter().position(|item| item["id"] == *after).ok_or_else(|| invalid("after"))?;
+            let at = items
+                .iter()
+                .position(|item| item.get("id").is_some_and(|id| *id == *after))
+                .ok_or_else(|| invalid("after"))?;
             at + 1
         }
     };
     let data: Vec<&Value> = items.iter().skip(from).take(limit).copied().collect();
-    let id = |item: Option<&&Value>| item.map_or(Value::Null, |item| item["id"].clone());
+    let id = |item: Option<&&Value>| item.and_then(|item| item.get("id")).cloned().unwrap_or_default();
     Ok(json!({
         "object": "list", "first_id": id(data.first()), "last_id": id(data.last()),
         "has_more": items.len() > from + data.len(), "data": data,
