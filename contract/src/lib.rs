@@ -15,6 +15,7 @@ pub mod name;
 pub mod problem;
 pub mod quota;
 pub mod record;
+pub mod response_id;
 pub mod ring;
 pub mod seal;
 pub mod secret;

@@ -104,6 +104,8 @@ catalogue! {
     ParameterInvalid = "invalid_parameter", 400, InvalidRequest, false, "A parameter of the request is invalid.";
     /// A parameter is missing.
     ParameterMissing = "missing_required_parameter", 400, InvalidRequest, false, "A required parameter is missing.";
+    /// The response to continue is not kept here.
+    PreviousResponseNotFound = "previous_response_not_found", 400, InvalidRequest, false, "The previous response is not there: it was not kept, is past its time, or was deleted.";
     /// The endpoint does not allow this parameter.
     ParameterUnsupported = "unsupported_parameter", 400, InvalidRequest, false, "This endpoint does not allow that parameter.";
     /// The URL is too long.

@@ -129,7 +129,8 @@ pub fn compose(
     if let Some(repair) = repair {
         edits.push(("input", repair.input(members)));
     }
-    if !config.allow.store {
+    // What is kept here is not kept at the provider, too.
+    if !config.allow.store || config.retain.is_some() {
         edits.retain(|(field, _)| *field != "store");
         edits.push(("store", "false".into()));
     }

@@ -8,6 +8,7 @@ use crate::{
     api::Api,
     attempts::{Attempts, Commission},
     breaker::Standing,
+    chain::{self, Turn},
     health::Patient,
     identity::{self, Identity},
     json_splice::Members,
@@ -60,6 +61,10 @@ struct Plan {
     model: String,
     /// What the answer is checked against.
     schema: Option<Rc<Schema>>,
+    /// What is kept of it, where the version keeps anything.
+    turn: Option<Turn>,
+    /// The body with the whole conversation, where the caller sent a part of it.
+    body: Option<Uint8Array>,
 }
 
 /// An admitted request.
@@ -115,7 +120,7 @@ async fn serve(
         shown_model: plan.model,
         route: plan.route,
         trail,
-        body,
+        body: plan.body.unwrap_or(body),
         lease: lease.clone(),
         caller: request.inner().signal(),
         order: plan.order,
@@ -124,7 +129,11 @@ async fn serve(
         reservation,
     });
     attempts.note_open(plan.left_for_last);
-    if stream { source::serve(attempts).await } else { whole::serve(attempts).await }
+    let answer = if stream { source::serve(attempts).await? } else { whole::serve(attempts).await? };
+    match plan.turn {
+        Some(turn) => chain::finish(visit, turn, answer).await,
+        None => Ok(answer),
+    }
 }
 
 /// Resolves, checks and reserves; again if an object knows newer records.
@@ -170,6 +179,9 @@ async fn plan(
     let model = request::asked_model(&members, asking.endpoint.clone())?;
     let asked = admit::asked_name(&identity.record, &model);
     let route = resolve::route(visit, key, asked, trail).await?;
+    let (turn, conversation) = chain::begin(visit, key, asking.api, &route, &members, &model).await?.unzip();
+    let conversation = conversation.flatten();
+    let members = conversation.as_deref().map_or(Ok(members), request::members)?;
     let targets = route.targets()?;
     let health = standings(&route, targets.len());
     let mut order = targets::order(targets, &health, asking.region, visit.id.uuid().as_u128());
@@ -184,7 +196,8 @@ async fn plan(
     let is_open = |at: &usize| health.get(*at) == Some(&Standing::Open);
     let left_for_last =
         if is_open(&first) { Vec::new() } else { order.iter().copied().filter(is_open).collect() };
-    Ok(Plan { route, order, left_for_last, outgoing, model, schema })
+    let body = conversation.as_deref().map(Uint8Array::from);
+    Ok(Plan { route, order, left_for_last, outgoing, model, schema, turn, body })
 }
 
 /// What goes to the first target that can serve the request. Those before it that cannot are not asked; if none can, the

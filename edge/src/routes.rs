@@ -1,6 +1,8 @@
 //! The Worker's table of contents: which path is served by what.
 
-use crate::{answer, api::Api, internal, models, pass_on, responses, settings::URL_MAX_LEN, visit::Visit};
+use crate::{
+    answer, api::Api, internal, models, pass_on, responses, settings::URL_MAX_LEN, stored, visit::Visit,
+};
 use alphagate_contract::problem::{Code, Problem};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
@@ -66,6 +68,9 @@ async fn dispatch(visit: &Visit, request: &mut Request, path: &str) -> Result<Re
         (path, _) if pass_on::is_passed_on(path) => pass_on::serve(visit, request).await,
         ("/v1/responses", Method::Post) => responses::create(visit, request, Api::Responses).await,
         ("/v1/chat/completions", Method::Post) => responses::create(visit, request, Api::Chat).await,
+        (path, _) if path.starts_with(stored::PREFIX) => {
+            stored::serve(visit, request, path.strip_prefix(stored::PREFIX).unwrap_or_default()).await
+        }
         ("/v1/embeddings", Method::Post) => responses::create(visit, request, Api::Embeddings).await,
         ("/v1/models", Method::Get) => models::list(visit, request, None).await,
         (internal::RECORDS_PATH, Method::Post) => internal::push(visit, request).await,

@@ -31,7 +31,13 @@ const DOORS: [(&str, &str, &[&str]); 9] = [
     (
         "fetch(",
         "edge/src/",
-        &["edge/src/proxy.js", "edge/src/pass_on.js", "edge/src/lib.rs", "edge/src/org_object.rs"],
+        &[
+            "edge/src/proxy.js",
+            "edge/src/pass_on.js",
+            "edge/src/lib.rs",
+            "edge/src/org_object.rs",
+            "edge/src/chain_object.rs",
+        ],
     ),
     ("Fetch::Request", "edge/src/", &["edge/src/control.rs"]),
     (".kv(", "edge/src/", &["edge/src/config.rs", "edge/src/org_alarm.rs"]),

@@ -68,10 +68,16 @@ export default {
   fetch: (request, env, ctx) => call(() => wasm.fetch(request, env, ctx)).catch(lost),
 };
 
-/** One org's Durable Object. The Rust object inside is built on first use, and again in a fresh instance. */
-export class OrgObject extends DurableObject {
+/** A Durable Object of the Rust class that `make` makes: built on first use, and again in a fresh instance. */
+class Revived extends DurableObject {
   #inner;
   #generation;
+  #make;
+
+  constructor(ctx, env, make) {
+    super(ctx, env);
+    this.#make = make;
+  }
 
   fetch(request) {
     return call(() => this.#object().fetch(request));
@@ -83,9 +89,23 @@ export class OrgObject extends DurableObject {
 
   #object() {
     if (!this.#inner || this.#generation !== generation) {
-      this.#inner = new wasm.OrgObject(this.ctx, this.env);
+      this.#inner = this.#make(this.ctx, this.env);
       this.#generation = generation;
     }
     return this.#inner;
+  }
+}
+
+/** One org's object. */
+export class OrgObject extends Revived {
+  constructor(ctx, env) {
+    super(ctx, env, (ctx, env) => new wasm.OrgObject(ctx, env));
+  }
+}
+
+/** One conversation chain's object. */
+export class ChainObject extends Revived {
+  constructor(ctx, env) {
+    super(ctx, env, (ctx, env) => new wasm.ChainObject(ctx, env));
   }
 }

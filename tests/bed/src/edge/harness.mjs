@@ -51,7 +51,12 @@ function options(config) {
         compatibilityFlags: config.compatibility_flags,
         bindings: config.bindings,
         kvNamespaces: { CONFIG: "CONFIG" },
-        durableObjects: config.script ? {} : { ORG: { className: "OrgObject", useSQLite: true } },
+        durableObjects: config.script
+          ? {}
+          : {
+              ORG: { className: "OrgObject", useSQLite: true },
+              CHAIN: { className: "ChainObject", useSQLite: true },
+            },
         // Clients reach the Worker itself, not Miniflare's own entry Worker: one hop less, and a client
         // that hangs up is seen by the Worker as it would be in production.
         unsafeDirectSockets: [{ host: "127.0.0.1", port: config.port }],

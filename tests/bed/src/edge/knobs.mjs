@@ -127,6 +127,13 @@ export class OrgObject extends exports.OrgObject {
   }
 }
 
+export class ChainObject extends exports.ChainObject {
+  constructor(ctx, env) {
+    shiftAlarms(ctx.storage);
+    super(ctx, wrap(env));
+  }
+}
+
 // ── control requests of the bed ──────────────────────────────────────────────────────────────────────────
 
 const controls = {
