@@ -78,6 +78,7 @@ fn body(route: &Route) -> Value {
         (_, "/v1/keys/{id}/rotate") => json!({"overlap_s": 0}),
         (_, "/v1/endpoints/{id}/versions") => version(None),
         (_, "/v1/endpoints/{id}/publications") => json!({"version": 1, "expected_live": null}),
+        (_, "/v1/endpoints/{id}/canary") => json!({"version": 1, "percent": 10}),
         (_, "/v1/evals/{id}/runs") => {
             json!({"data_source": {"type": "jsonl", "source": content(&[item(0)])}})
         }
