@@ -19,7 +19,7 @@ use alphagate_contract::{
         Amounts, Limit,
         book::{Caller, Refused},
     },
-    record::{Push, Pushed, Record, RecordKey},
+    record::{Push, Pushed, Record, RecordKey, RecordValue},
     usage::{Admission, Payer},
 };
 use futures_util::future::join;
@@ -265,6 +265,49 @@ pub async fn learn_newer(visit: &Visit, trail: &Trail) -> bool {
         config::learn(newer);
     }
     learned
+}
+
+/// What the objects say of a request that reserves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It was judged by the newest records, and its org is not suspended.
+    Current,
+    /// The objects have newer records, which are known now.
+    Outdated,
+    /// The key's org is suspended.
+    Suspended,
+}
+
+/// Whether the records of the trail are the newest, and the key's org may call: what a reservation would say.
+///
+/// # Errors
+/// 503 when an object does not answer in time.
+pub async fn standing(visit: &Visit, key: &ApiKey, trail: &Trail) -> Result<Standing, Problem> {
+    let mut standing = Standing::Current;
+    let mut orgs = trail.owners();
+    if !orgs.contains(&key.org) {
+        orgs.push(key.org);
+    }
+    for org in orgs {
+        let mut seen = trail.of(org);
+        if org == key.org {
+            seen.push((RecordKey::Org(org), 0));
+        }
+        let body = AskNewer { seen };
+        let newer: Option<Vec<Record>> =
+            call(&visit.env, org, "/newer", &body, visit.settings.object_timeout_ms).await;
+        let newer = newer.ok_or_else(|| Problem::new(Code::QuotaUnavailable).retry_after_ms(1_000))?;
+        let (of_org, of_trail): (Vec<_>, Vec<_>) =
+            newer.into_iter().partition(|record| matches!(record.key, RecordKey::Org(_)));
+        if of_org.iter().any(|record| matches!(&record.value, RecordValue::Org(org) if org.suspended)) {
+            return Ok(Standing::Suspended);
+        }
+        if !of_trail.is_empty() {
+            standing = Standing::Outdated;
+            config::learn(of_trail);
+        }
+    }
+    Ok(standing)
 }
 
 /// As [`learn_newer`], of a key alone, whose org's object is asked.

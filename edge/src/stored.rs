@@ -8,7 +8,8 @@ use crate::{
     admit::{self, Purpose},
     answer, chain_client,
     chain_object::Kept,
-    identity, org_client,
+    identity,
+    org_client::{self, Standing},
     resolve::{self, Trail},
     visit::Visit,
 };
@@ -70,17 +71,21 @@ fn not_there() -> Problem {
     Problem::new(Code::NotFound).message("There is no such response.")
 }
 
-/// Whether the key could make the call again.
+/// Whether the key could make the call again, as the objects have it.
 async fn check_reach(visit: &Visit, key: &ApiKey, kept: &Kept) -> Result<(), Problem> {
     for _ in 0..OUTDATED_MAX {
         let identity = identity::check(visit, key, Purpose::Call).await?;
         let mut trail = Trail::of_key(key, identity.revision);
         let asked = admit::asked_name(&identity.record, &kept.model);
-        match resolve::route(visit, key, asked, &mut trail).await {
-            Ok(route) if route.endpoint == kept.endpoint => return Ok(()),
+        let reached = match resolve::route(visit, key, asked, &mut trail).await {
             Err(problem) if problem.code.retryable() => return Err(problem),
-            _ if org_client::learn_newer(visit, &trail).await => {}
-            _ => return Err(not_there()),
+            route => route.is_ok_and(|route| route.endpoint == kept.endpoint),
+        };
+        match org_client::standing(visit, key, &trail).await? {
+            Standing::Outdated => {}
+            Standing::Suspended => return Err(Code::OrgSuspended.into()),
+            Standing::Current if reached => return Ok(()),
+            Standing::Current => return Err(not_there()),
         }
     }
     Err(Problem::new(Code::ConfigUnavailable).retry_after_ms(1_000))

@@ -199,3 +199,32 @@ async fn after_its_time_a_response_is_gone() -> Result<()> {
     assert_eq!(get(&stage.caller, id(&one)?).await?.0, 404);
     Ok(())
 }
+
+/// What may not be called any more cannot be read or deleted, either, from the next request on.
+#[tokio::test]
+async fn a_suspended_org_a_withdrawn_endpoint_and_a_revoked_key_see_nothing_that_is_kept() -> Result<()> {
+    let bed = bed().await?;
+    let suspended = stage(bed).await?;
+    let kept = turn(&suspended.caller, "one?", "one.", json!({})).await?;
+    let path = format!("/operator/v1/orgs/{}", suspended.org.id);
+    for (is_suspended, expected) in [(true, 403), (false, 200)] {
+        let body = json!({"suspended": is_suspended});
+        let reply = bed.operator()?.call(Method::PATCH, &path, Some(&body)).await?;
+        assert!(reply.status.is_success(), "{}", reply.body);
+        assert_eq!(get(&suspended.caller, id(&kept)?).await?.0, expected);
+    }
+    let withdrawn = stage(bed).await?;
+    let kept = turn(&withdrawn.caller, "one?", "one.", json!({})).await?;
+    let path = format!("/v1/endpoints/{}/withdraw", withdrawn.endpoint);
+    let reply = withdrawn.org.admin.call(Method::POST, &path, Some(&json!({}))).await?;
+    assert!(reply.status.is_success(), "{}", reply.body);
+    assert_eq!(get(&withdrawn.caller, id(&kept)?).await?.0, 404);
+
+    let revoked = stage(bed).await?;
+    let kept = turn(&revoked.caller, "one?", "one.", json!({})).await?;
+    assert_eq!(get(&revoked.caller, id(&kept)?).await?.0, 200);
+    revoked.org.admin.revoke_key(&revoked.caller.key.id).await?;
+    assert_eq!(get(&revoked.caller, id(&kept)?).await?.0, 401);
+    assert_eq!(call(&revoked.caller, Method::DELETE, id(&kept)?).await?.0, 401);
+    Ok(())
+}
