@@ -44,7 +44,8 @@ pub(crate) fn tell(name: &str, took: Duration) {
 
 /// Node and the other packages that npm brings.
 pub(crate) fn packages() -> Result<()> {
-    step("npm packages", npm::install)
+    step("npm packages", npm::install)?;
+    Ok(())
 }
 
 /// The Worker.
