@@ -34,6 +34,7 @@ mod leases;
 mod lifecycle;
 mod memory;
 mod models;
+mod object;
 mod opened;
 mod org_alarm;
 mod org_client;

@@ -4,11 +4,10 @@
 
 use crate::{
     answer::Limits,
-    config, org_leases,
+    config, object, org_leases,
     org_wire::{AskNewer, Cancel, Given, ListNames, Names, Reserve, Reserved, Settle},
     resolve::{Route, Trail},
     visit::{self, Visit},
-    wait,
 };
 use alphagate_contract::{
     endpoint::QuotaMode,
@@ -25,7 +24,7 @@ use alphagate_contract::{
 use futures_util::future::join;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
-use worker::{Env, Method, Request, RequestInit};
+use worker::Env;
 
 /// How often a settlement is tried; after that the reservation's end settles it.
 const SETTLE_TRIES: u32 = 3;
@@ -338,26 +337,5 @@ async fn call<B: Serialize, T: DeserializeOwned>(
     body: &B,
     limit_ms: u64,
 ) -> Option<T> {
-    let exchange = async {
-        let stub = env.durable_object("ORG")?.get_by_name(&org.to_string())?;
-        let mut init = RequestInit::new();
-        init.with_method(Method::Post).with_body(Some(serde_json::to_string(body)?.into()));
-        let request = Request::new_with_init(&format!("https://org{path}"), &init)?;
-        let mut response = stub.fetch_with_request(request).await?;
-        if response.status_code() != 200 {
-            return Err(worker::Error::RustError(response.text().await?));
-        }
-        response.json::<T>().await
-    };
-    match wait::at_most(limit_ms, exchange).await {
-        Some(Ok(reply)) => Some(reply),
-        Some(Err(error)) => {
-            worker::console_error!("object of {org}{path}: {error}");
-            None
-        }
-        None => {
-            worker::console_error!("object of {org}{path}: no answer in {limit_ms} ms");
-            None
-        }
-    }
+    object::post(env, ("ORG", &org.to_string()), path, body, limit_ms).await
 }

@@ -26,7 +26,9 @@ use std::{
     cell::{Cell, Ref, RefCell},
     rc::Rc,
 };
-use worker::{DurableObject, Env, Error, Method, Request, Response, Result, State, durable_object};
+use worker::{
+    DurableObject, Env, Error, Method, Request, Response, ResponseBody, Result, State, durable_object,
+};
 
 /// What the object holds in memory; everything in it is also in storage.
 #[derive(Debug)]
@@ -385,5 +387,5 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<T> {
 }
 
 fn reply<T: Serialize>(value: &T) -> Result<Response> {
-    Response::from_json(value)
+    Response::from_body(ResponseBody::Body(serde_json::to_vec(value)?))
 }
