@@ -5,7 +5,8 @@
 
 use crate::{
     app::App, catalog, credentials, dispatch, drain, endpoints, error::Error, evals, events, files, gates,
-    health, installs, jobs, keys, orgs, publications, quotas, records, request_id, runners, usage, versions,
+    health, installs, jobs, keys, openapi, orgs, publications, quotas, records, request_id, runners, usage,
+    versions,
 };
 use alphagate_contract::problem::Code;
 use axum::{
@@ -79,6 +80,9 @@ fn anyone() -> Vec<Route> {
     vec![
         route("/healthz", axum::routing::get(health::healthz)),
         route("/readyz", axum::routing::get(health::readyz)),
+        route("/v1/openapi.json", axum::routing::get(openapi::file)),
+        route("/docs", axum::routing::get(openapi::page)),
+        route("/docs/{file}", axum::routing::get(openapi::asset)),
     ]
 }
 
@@ -154,7 +158,7 @@ fn evaluator_of_evals() -> Vec<Route> {
         route(E, Method::POST, "/v1/evals/{id}/runs", runs::create),
         route(E, Method::GET, "/v1/evals/{id}/runs", runs::list),
         route(E, Method::GET, "/v1/evals/{id}/runs/{run}", runs::get),
-        route(E, Method::POST, "/v1/evals/{id}/runs/{run}", runs::cancel),
+        route(E, Method::POST, "/v1/evals/{id}/runs/{run}", runs::cancel_by_post),
         route(E, Method::POST, "/v1/evals/{id}/runs/{run}/cancel", runs::cancel),
         route(E, Method::DELETE, "/v1/evals/{id}/runs/{run}", runs::delete),
         route(E, Method::GET, "/v1/evals/{id}/runs/{run}/events", runs::events),
