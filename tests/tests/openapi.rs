@@ -88,9 +88,8 @@ async fn schemathesis_finds_no_broken_promise() -> Result<()> {
     let bed = Bed::shared().await?;
     let org = bed.org("schemathesis").await?;
     let key = org.admin.mint_key("schemathesis", &["admin", "gate", "evals"]).await?;
-    let token =
-        bed.operator()?.send(reqwest::Method::POST, "/operator/v1/runner-tokens", &json!({"name": "s"}));
-    let token: Value = token.await?;
+    let (operator, name) = (bed.operator()?, json!({"name": "schemathesis"}));
+    let token: Value = operator.send(reqwest::Method::POST, "/operator/v1/runner-tokens", &name).await?;
     let scratch = Scratch::new()?;
     let credentials = schemathesis::Credentials {
         api_key: &key.secret,

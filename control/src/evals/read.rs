@@ -20,7 +20,9 @@ pub(crate) struct EvalsQuery {
     after: Option<String>,
     #[param(value_type = Option<i64>, example = 20)]
     limit: Option<String>,
+    #[param(inline)]
     order: Option<Order>,
+    #[param(inline)]
     order_by: Option<OrderBy>,
 }
 

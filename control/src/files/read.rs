@@ -33,6 +33,7 @@ pub(crate) struct FilesQuery {
     after: Option<String>,
     #[param(value_type = Option<i64>, example = 20)]
     limit: Option<String>,
+    #[param(inline)]
     order: Option<Order>,
     purpose: Option<String>,
 }

@@ -42,7 +42,7 @@ struct Batch {
     jobs: Vec<JobRequest>,
 }
 
-/// What may be posted; [`Posted`] tells which it is.
+/// One job, or a batch.
 #[derive(utoipa::ToSchema)]
 #[serde(untagged)]
 #[schema(as = PostedJobs)]

@@ -94,6 +94,7 @@ macro_rules! figures {
 /// Tells how deep the org's queue is, and how fast it moves.
 #[utoipa::path(
     get,
+    operation_id = "queue",
     path = "/v1/queue",
     responses((status = 200, body = Queue)),
 )]
@@ -111,6 +112,7 @@ async fn of_org(db: &mut PgConnection, org: OrgId) -> Result<Vec<Row>, sqlx::Err
 /// Tells the same of all orgs together.
 #[utoipa::path(
     get,
+    operation_id = "queue_of_all",
     path = "/operator/v1/queue",
     responses((status = 200, body = Queue)),
 )]

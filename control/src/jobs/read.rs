@@ -48,6 +48,7 @@ pub(crate) struct JobsQuery {
     outcome: Option<Outcome>,
     language: Option<Language>,
     label: Option<String>,
+    #[param(inline)]
     owner: Option<OwnerKind>,
     run: Option<RunId>,
     /// Made then or later.

@@ -45,6 +45,7 @@ impl QueueSettings {
 /// Reads how much an org may run at once, and how long its ended jobs are kept.
 #[utoipa::path(
     get,
+    operation_id = "queue_settings",
     path = "/operator/v1/orgs/{id}/queue",
     params(("id" = OrgId, Path)),
     responses((status = 200, body = QueueSettings)),
@@ -67,6 +68,7 @@ pub(crate) async fn get(
 /// Says how much an org may run at once, and how long its ended jobs are kept.
 #[utoipa::path(
     put,
+    operation_id = "set_queue_settings",
     path = "/operator/v1/orgs/{id}/queue",
     params(("id" = OrgId, Path)),
     request_body(content = QueueSettings, example = json!({"sandbox_max": 50})),

@@ -137,7 +137,10 @@ pub(crate) struct Attempt {
 #[schema(as = AttemptEnding)]
 enum EndingView {
     Reported(Ending),
-    Lost { how: &'static str },
+    Lost {
+        #[schema(pattern = "^lost$")]
+        how: &'static str,
+    },
 }
 
 #[derive(sqlx::FromRow)]

@@ -1,17 +1,43 @@
-//! Mends what the macros cannot say: objects that refuse unknown fields and are part of another one, and links that only
-//! rustdoc follows.
+//! Mends what the macros cannot say: objects that refuse unknown fields and are part of another one, type parameters
+//! that have names, and links that only rustdoc follows.
 //!
 //! `allOf` asks each of its members about every field: one that refuses what it does not know refuses the others' fields.
 //! So such members are merged into one object that knows them all.
 
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// Mends the whole document.
 pub(super) fn flatten(document: &mut Value) {
     document["components"]["schemas"]["Problem"] = super::errors::envelope();
     let schemas = document["components"]["schemas"].clone();
+    let names = names(&schemas);
+    for schema in document["components"]["schemas"].as_object_mut().into_iter().flatten() {
+        refer_within(schema.1, &names);
+    }
     walk(document, &schemas);
+}
+
+/// Objects that have a name, by what they are.
+fn names(schemas: &Value) -> HashMap<String, String> {
+    let named =
+        schemas.as_object().into_iter().flatten().filter(|(_, schema)| schema["properties"].is_object());
+    named.map(|(name, schema)| (schema.to_string(), format!("#/components/schemas/{name}"))).collect()
+}
+
+/// A type parameter's schema is written out where it is used: by its name it is shorter, and a client has a type for it.
+fn refer_within(value: &mut Value, names: &HashMap<String, String>) {
+    let parts: Vec<&mut Value> = match value {
+        Value::Object(fields) => fields.values_mut().collect(),
+        Value::Array(items) => items.iter_mut().collect(),
+        _ => return,
+    };
+    for part in parts {
+        match names.get(&part.to_string()).filter(|_| part["properties"].is_object()) {
+            Some(name) => *part = json!({"$ref": name}),
+            None => refer_within(part, names),
+        }
+    }
 }
 
 fn walk(value: &mut Value, schemas: &Value) {

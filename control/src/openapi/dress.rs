@@ -67,8 +67,10 @@ pub(super) fn dress(
     all: &mut Map<String, Value>,
     faults: &mut Vec<String>,
 ) {
-    let name = operation["operationId"].as_str().unwrap_or_default();
-    operation["operationId"] = format!("{}_{name}", place.tag).into();
+    let name = format!("{}_{}", place.tag, operation["operationId"].as_str().unwrap_or_default());
+    let summary = operation["summary"].as_str().unwrap_or_default().replace('\n', " ");
+    operation["operationId"] = name.into();
+    operation["summary"] = summary.into();
     operation["tags"] = json!([place.tag]);
     operation["security"] = security(place.caller);
     operation["x-caller"] = who(place.caller).into();

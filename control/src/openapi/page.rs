@@ -61,7 +61,7 @@ pub(crate) async fn page() -> Response {
     params(("file" = String, Path, example = "start.js")),
     responses((
         status = 200,
-        content((String = "text/javascript"), (String = "text/css"), (Vec<u8> = "image/png"))
+        content((String = "text/javascript"), (String = "text/css"), (String = "image/png"))
     )),
 )]
 pub(crate) async fn asset(Path(name): Path<String>) -> Answer {

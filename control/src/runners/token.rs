@@ -129,6 +129,7 @@ impl FromRequestParts<App> for RunnerHost {
 /// Makes a runner token. Only this answer shows its text.
 #[utoipa::path(
     post,
+    operation_id = "create_token",
     path = "/operator/v1/runner-tokens",
     request_body(content = NewToken, example = json!({"name": "rack 1"})),
     responses((status = 201, body = Minted)),
@@ -154,6 +155,7 @@ pub(crate) async fn create(
 /// Lists runner tokens, newest first.
 #[utoipa::path(
     get,
+    operation_id = "list_tokens",
     path = "/operator/v1/runner-tokens",
     params(PageQuery),
     responses((status = 200, body = Page<Token>)),
@@ -180,6 +182,7 @@ pub(crate) async fn list(
 /// From the answer on, no request with the token is taken; what its runners hold, others take over.
 #[utoipa::path(
     delete,
+    operation_id = "revoke_token",
     path = "/operator/v1/runner-tokens/{id}",
     params(("id" = RunnerTokenId, Path)),
     responses((status = 200, body = Token)),

@@ -38,6 +38,7 @@ enum Side {
 #[into_params(parameter_in = Query)]
 pub(crate) struct UsageQuery {
     #[serde(default, rename = "as")]
+    #[param(inline)]
     side: Side,
     key: Option<KeyId>,
     endpoint: Option<EndpointId>,

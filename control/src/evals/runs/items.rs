@@ -66,7 +66,9 @@ pub(crate) struct ItemsQuery {
     after: Option<String>,
     #[param(value_type = Option<i64>, example = 20)]
     limit: Option<String>,
+    #[param(inline)]
     order: Option<Order>,
+    #[param(inline)]
     status: Option<Status>,
 }
 
@@ -116,6 +118,7 @@ impl Row {
 /// Reads an output item.
 #[utoipa::path(
     get,
+    operation_id = "get_item",
     path = "/v1/evals/{id}/runs/{run}/output_items/{item}",
     params(("id" = EvalId, Path), ("run" = RunId, Path), ("item" = OutputItemId, Path)),
     responses((status = 200, body = OutputItem)),
@@ -158,6 +161,7 @@ macro_rules! list {
 /// Lists the output items of a run.
 #[utoipa::path(
     get,
+    operation_id = "list_items",
     path = "/v1/evals/{id}/runs/{run}/output_items",
     params(("id" = EvalId, Path), ("run" = RunId, Path), ItemsQuery),
     responses((status = 200, body = Page<OutputItem>)),

@@ -28,6 +28,7 @@ pub(crate) struct RunsQuery {
     after: Option<String>,
     #[param(value_type = Option<i64>, example = 20)]
     limit: Option<String>,
+    #[param(inline)]
     order: Option<Order>,
     status: Option<RunStatus>,
 }
