@@ -29,6 +29,7 @@ pub const RESERVED_FIELDS: [&str; 4] = ["model", "input", "stream", "instruction
 /// What callers may reach under the publisher's credential. Everything is off unless it is named.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Allow {
     /// `previous_response_id` and item references: the provider's stored responses.
     pub previous_response_id: bool,
@@ -49,6 +50,7 @@ pub struct Allow {
 /// An immutable endpoint configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct VersionConfig {
     /// Who can serve it; which is asked first is said by their order, weight and regions.
     pub targets: Vec<Target>,
@@ -57,6 +59,7 @@ pub struct VersionConfig {
     pub instructions: Option<String>,
     /// Parameters for requests that do not set them.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[cfg_attr(feature = "schema", schema(value_type = Object))]
     pub defaults: Map<String, Value>,
     /// Fields that callers may not set (`instructions` and any parameter).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -25,6 +25,17 @@ pub(crate) fn uuid_from_hex(hex: &str) -> Option<Uuid> {
     canonical.then(|| Uuid::try_parse(hex).ok()).flatten()
 }
 
+/// An id of any kind as JSON has it.
+#[cfg(feature = "schema")]
+fn schema(prefix: &str) -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+    let example = format!("{prefix}_0198c0de00007000800000000000000a");
+    utoipa::openapi::schema::Object::builder()
+        .schema_type(utoipa::openapi::schema::Type::String)
+        .pattern(Some(format!("^{prefix}_[0-9a-f]{{{ID_HEX_LEN}}}$")))
+        .examples([serde_json::Value::String(example)])
+        .into()
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
         $(#[$doc])*
@@ -89,6 +100,16 @@ macro_rules! ids {
                 text.parse().map_err(D::Error::custom)
             }
         }
+
+        #[cfg(feature = "schema")]
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                schema(Self::PREFIX)
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl utoipa::ToSchema for $name {}
     )*};
 }
 

@@ -33,6 +33,7 @@ pub type ImageName = String;
 /// A file by its path, relative to the job's folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = JobFile))]
 pub struct File {
     /// Where it lies.
     pub path: FilePath,
@@ -43,6 +44,7 @@ pub struct File {
 /// What one attempt may use. Every bound is enforced where the job runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = JobLimits))]
 pub struct Limits {
     /// From the start of user code to its end, milliseconds.
     pub wall_ms: u64,
@@ -61,6 +63,7 @@ pub struct Limits {
 /// One bound of [`Limits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum LimitKind {
     /// [`Limits::wall_ms`].
     Wall,
@@ -78,8 +81,10 @@ pub enum LimitKind {
 
 /// Code to be run in a sandbox of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SandboxSpec {
     /// The root file system.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub image: ImageName,
     /// What runs [`Self::entry`].
     pub language: Language,
@@ -108,6 +113,7 @@ pub struct SandboxSpec {
 
 /// A question to an endpoint at the edge, asked as any consumer asks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SampleSpec {
     /// `/v1/responses` or `/v1/embeddings`.
     pub path: String,
@@ -120,6 +126,7 @@ pub struct SampleSpec {
 /// Which slots of a runner a job takes: `sandbox` computes, `sample` waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = JobKind))]
 pub enum Kind {
     /// Runs code.
     Sandbox,
@@ -130,6 +137,7 @@ pub enum Kind {
 /// How an attempt ended, as the runner saw it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "how", rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Ending {
     /// User code exited by itself.
     Exited {
@@ -184,6 +192,7 @@ pub enum Ending {
 
 /// What stood between user code and the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Isolation {
     /// `runsc`, `docker`, …
     pub engine: String,
@@ -199,6 +208,7 @@ pub struct Isolation {
 
 /// What an attempt used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Used {
     /// From the claim to the start of user code, milliseconds.
     pub start_ms: u64,
@@ -212,6 +222,7 @@ pub struct Used {
 
 /// How much a job wrote.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = BytesWritten))]
 pub struct Written {
     /// Bytes of standard output that were kept.
     pub stdout_bytes: u64,
@@ -223,6 +234,7 @@ pub struct Written {
 
 /// Everything that is known of an attempt when it has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = JobReport))]
 pub struct Report {
     /// How it ended.
     pub ending: Ending,
@@ -266,6 +278,7 @@ impl Report {
 /// `infrastructure` is ours, and never scored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = JobOutcome))]
 pub enum Outcome {
     /// User code exited with 0, or the edge answered with 200.
     Passed,

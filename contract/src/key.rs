@@ -29,6 +29,7 @@ const RUN_DOMAIN: &str = "alphagate run key v1";
 /// Whether a key is for production or for trials; both work alike, people tell them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = KeyMode))]
 pub enum Mode {
     /// `ag_live_…`
     Live,

@@ -17,6 +17,7 @@ pub struct NameError;
 /// An org's own name for an endpoint: its own one or an install.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String, pattern = "^[a-z0-9][a-z0-9._-]{0,63}$", example = "haiku"))]
 pub struct EndpointName(String);
 
 impl EndpointName {

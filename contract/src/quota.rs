@@ -15,6 +15,7 @@ pub const QUOTAS_MAX: usize = 1_000;
 /// A rolling window, divided into buckets; the oldest bucket is counted whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = QuotaWindow))]
 pub enum Window {
     /// 60 seconds in buckets of 5 seconds.
     Minute,
@@ -61,6 +62,7 @@ impl Window {
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = QuotaUnit))]
 pub enum Unit {
     /// Requests.
     Requests,
@@ -77,6 +79,7 @@ pub enum Unit {
 /// How much a request takes or took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Amounts {
     /// Requests: 1, or 0 after a cancellation.
     pub requests: u64,
@@ -154,6 +157,7 @@ impl Amounts {
 /// Whose use a quota counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = QuotaSubject))]
 pub enum Subject {
     /// Everything that the org's keys call, and what the org pays for through installs.
     Org {},
@@ -189,6 +193,7 @@ pub enum Subject {
 /// How much is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Limit {
     /// So much of a unit in a rolling window.
     Rate(Rate),
@@ -199,6 +204,7 @@ pub enum Limit {
 /// So much of a unit in a rolling window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Rate {
     /// What is counted.
     pub unit: Unit,
@@ -211,6 +217,7 @@ pub struct Rate {
 /// So many requests at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Concurrency {
     /// How many requests may run at once.
     pub concurrency: u64,
@@ -219,6 +226,7 @@ pub struct Concurrency {
 /// What happens over the cap.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = QuotaAction))]
 pub enum Action {
     /// The request is refused with 429.
     #[default]
@@ -230,6 +238,7 @@ pub enum Action {
 /// A cap on someone's use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Quota {
     /// Whose use is counted.
     pub subject: Subject,

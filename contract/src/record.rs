@@ -200,6 +200,7 @@ pub struct LiveRecord {
 /// A version that is tried on a part of the keys. Which of them, is the same for as long as the canary runs: it follows
 /// from key and endpoint, and those of a smaller share are among those of a larger one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Canary {
     /// The version.
     pub version: u32,

@@ -15,6 +15,7 @@ pub const USAGE_BATCH_MAX: usize = 1_000;
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = UsageOutcome))]
 pub enum Outcome {
     /// The provider finished; its own figures are used.
     Completed,
@@ -31,6 +32,7 @@ pub enum Outcome {
 /// Who pays the provider for calls through an install.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Payer {
     /// The publisher's credential is used, under the quota that the publisher sets for installs.
     Publisher,
@@ -40,6 +42,7 @@ pub enum Payer {
 
 /// What is known of a request when it is admitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Admission {
     /// The request; also the reservation's and the event's id.
     pub id: RequestId,
@@ -66,6 +69,7 @@ pub struct Admission {
 
 /// Which target served a request, and why no other did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Served {
     /// The target, by its place in the version.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -86,6 +90,7 @@ impl Default for Served {
 
 /// A target that did not serve, and why; its text is `0=status_500`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PassedOver {
     /// The target, by its place in the version.
     pub target: u8,
@@ -113,6 +118,7 @@ fn is_zero(target: &u8) -> bool {
 
 /// One served request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct UsageEvent {
     /// What was known at admission.
     #[serde(flatten)]
@@ -141,6 +147,7 @@ pub struct UsageEvent {
 
 /// Body of `POST /internal/v1/usage`: at most [`USAGE_BATCH_MAX`] events of one org.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct UsageBatch {
     /// The org whose ledger they come from.
     pub org: OrgId,

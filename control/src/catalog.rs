@@ -23,27 +23,35 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// What the OpenAPI document says of these routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(list))]
+pub(crate) struct Docs;
+
 /// Longest search text, in bytes.
 const SEARCH_MAX_BYTES: usize = 200;
 
 /// The query.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct CatalogQuery {
     /// Part of a name, description or publisher's name, in any case.
     q: Option<String>,
+    #[param(value_type = Option<i64>, example = 20)]
     limit: Option<String>,
     cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Publisher {
     id: OrgId,
     name: String,
 }
 
 /// An endpoint that can be installed.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = CatalogItem)]
 pub(crate) struct Item {
     endpoint: EndpointId,
     publisher: Publisher,
@@ -89,6 +97,13 @@ impl TryFrom<Row> for Item {
     }
 }
 
+/// Lists public, live endpoints of every org, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/catalog",
+    params(CatalogQuery),
+    responses((status = 200, body = Page<Item>)),
+)]
 pub(crate) async fn list(
     admin: Admin,
     State(app): State<App>,

@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sqlx::PgConnection;
 
 /// A change that has begun.
@@ -44,6 +44,66 @@ pub(crate) enum Effect {
     Published,
     /// `edge`, and `enforced`.
     Revoked,
+}
+
+/// Whether the edge has accepted a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = EdgeState)]
+pub(crate) enum Edge {
+    /// It holds for every request from now on.
+    Accepted,
+    /// The edge is told again until it has accepted.
+    Pending,
+}
+
+/// Since when callers see what was published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub(crate) struct Visible {
+    /// Whether every call from now on is served by it.
+    edge_accepted: bool,
+}
+
+/// What is there after a change, and what the edge has said of it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Changed<T> {
+    #[serde(flatten)]
+    answer: T,
+    edge: Edge,
+    /// Where something was revoked: whether it is refused everywhere from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enforced: Option<bool>,
+    /// Where something was published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    visible: Option<Visible>,
+}
+
+impl<T> Changed<T> {
+    /// The answer to a change, when the edge has been asked.
+    pub(crate) fn new(answer: T, effect: Effect, accepted: bool) -> Self {
+        // The edge's object answers every call: what it has accepted holds from the next request on.
+        let visible = Visible { edge_accepted: accepted };
+        Self {
+            answer,
+            edge: if accepted { Edge::Accepted } else { Edge::Pending },
+            enforced: (effect == Effect::Revoked).then_some(accepted),
+            visible: (effect == Effect::Published).then_some(visible),
+        }
+    }
+}
+
+/// What is left of something that was deleted.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Deleted<I> {
+    id: I,
+    deleted: bool,
+}
+
+impl<I> Deleted<I> {
+    /// The answer to a deletion.
+    pub(crate) const fn new(id: I) -> Self {
+        Self { id, deleted: true }
+    }
 }
 
 /// An answer before the edge has been asked.
@@ -100,24 +160,9 @@ impl Change {
 }
 
 impl Draft {
-    async fn respond(mut self, app: &App, org: OrgId) -> Response {
+    async fn respond(self, app: &App, org: OrgId) -> Response {
         let accepted = app.courier().deliver(org).await;
-        mark(&mut self.body, self.effect, accepted);
-        (StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK), Json(self.body)).into_response()
-    }
-}
-
-/// Writes into an answer what the edge has said.
-pub(crate) fn mark(body: &mut Map<String, Value>, effect: Effect, accepted: bool) {
-    body.insert("edge".into(), if accepted { "accepted" } else { "pending" }.into());
-    match effect {
-        Effect::Plain => {}
-        Effect::Revoked => {
-            body.insert("enforced".into(), accepted.into());
-        }
-        Effect::Published => {
-            // The edge's object answers every call: what it has accepted holds from the next request on.
-            body.insert("visible".into(), json!({"edge_accepted": accepted}));
-        }
+        let changed = Changed::new(self.body, self.effect, accepted);
+        (StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK), Json(changed)).into_response()
     }
 }

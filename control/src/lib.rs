@@ -29,6 +29,7 @@ pub mod keygen;
 mod keys;
 mod names;
 mod openai_page;
+pub mod openapi;
 mod orgs;
 mod origin;
 mod outbox;

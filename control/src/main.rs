@@ -1,6 +1,6 @@
 //! `alphagate-control`: serve, migrate, keygen. Logs are JSON lines on stderr.
 
-use alphagate_control::{keygen, platform::Host, serve, settings::Settings, store};
+use alphagate_control::{keygen, openapi, platform::Host, serve, settings::Settings, store};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -24,6 +24,8 @@ enum Command {
     },
     /// Print fresh secrets for a new installation, as KEY=VALUE lines.
     Keygen,
+    /// Print the OpenAPI document that `GET /v1/openapi.json` serves.
+    Openapi,
 }
 
 #[tokio::main]
@@ -52,6 +54,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Migrate { database_url } => store::migrate(&database_url).await,
         Command::Keygen => {
             keygen::lines(&Host).iter().for_each(|line| println!("{line}"));
+            Ok(())
+        }
+        Command::Openapi => {
+            print!("{}", openapi::text());
             Ok(())
         }
     }

@@ -13,8 +13,9 @@ const LIMIT_DEFAULT: i64 = 20;
 const LIMIT_MAX: i64 = 100;
 
 /// Which way a list goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = ListOrder)]
 pub(crate) enum Order {
     /// Oldest first.
     Asc,
@@ -73,7 +74,8 @@ impl<I: FromStr> Asked<I> {
 }
 
 /// A page.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = List)]
 pub(crate) struct Page<T> {
     object: &'static str,
     data: Vec<T>,

@@ -19,9 +19,11 @@ const LIMIT_MAX: i64 = 100;
 const CURSOR_MAX_LEN: usize = 512;
 
 /// The query of a list without filters.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
+    #[param(value_type = Option<i64>, example = 20)]
     limit: Option<String>,
     cursor: Option<String>,
 }
@@ -45,7 +47,7 @@ pub(crate) struct Wanted<P> {
 }
 
 /// A page as callers read it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Page<T> {
     data: Vec<T>,
     next_cursor: Option<String>,

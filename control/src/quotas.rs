@@ -5,7 +5,7 @@
 use crate::{
     app::App,
     body::Body,
-    change::{Change, Effect},
+    change::{Change, Changed, Effect},
     endpoints,
     error::{Answer, Error},
     installs, keys, orgs,
@@ -20,8 +20,13 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use std::collections::HashSet;
 
+/// What the OpenAPI document says of these routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(get, put))]
+pub(crate) struct Docs;
+
 /// The whole list, in both directions.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Quotas {
     quotas: Vec<Quota>,
@@ -37,11 +42,27 @@ pub(crate) async fn list(db: &mut PgConnection, org: OrgId) -> Result<Vec<Quota>
     Ok(rows.into_iter().map(|(quota,)| quota.0).collect())
 }
 
+/// Reads every quota of the org.
+#[utoipa::path(
+    get,
+    path = "/v1/quotas",
+    responses((status = 200, body = Quotas)),
+)]
 pub(crate) async fn get(admin: Admin, State(app): State<App>) -> Answer<Json<Quotas>> {
     let mut tx = app.tenants().begin(admin.org).await?;
     Ok(Json(Quotas { quotas: list(&mut tx, admin.org).await? }))
 }
 
+/// Replaces every quota of the org.
+#[utoipa::path(
+    put,
+    path = "/v1/quotas",
+    request_body(
+        content = Quotas,
+        example = json!({"quotas": [{"subject": {"kind": "org"}, "limit": {"unit": "requests", "window": "hour", "cap": 1000}}]})
+    ),
+    responses((status = 200, body = Changed<Quotas>)),
+)]
 pub(crate) async fn put(admin: Admin, State(app): State<App>, body: Body<Quotas>) -> Answer {
     let wanted = body.value;
     if wanted.quotas.len() > QUOTAS_MAX {

@@ -21,6 +21,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use sqlx::PgConnection;
 
+/// What the OpenAPI document says of these routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(read))]
+pub(crate) struct Docs;
+
 /// A record whose row is locked; it has a revision, and waits for its content.
 #[must_use = "a revision without content would show the edge an older content as new"]
 pub(crate) struct Slot {
@@ -75,14 +80,23 @@ impl Slot {
 }
 
 /// [`alphagate_contract::record::Record`], with its content to the letter.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Record)]
 struct RecordBody {
+    #[schema(value_type = String)]
     key: RecordKey,
     revision: i64,
+    #[schema(value_type = Object)]
     value: Box<RawValue>,
 }
 
 /// `GET /internal/v1/records/{record key}`: what the edge asks for when it has no copy.
+#[utoipa::path(
+    get,
+    path = "/internal/v1/records/{key}",
+    params(("key" = String, Path)),
+    responses((status = 200, body = RecordBody)),
+)]
 pub(crate) async fn read(State(app): State<App>, key: Result<Id<RecordKey>, Error>, _: Edge) -> Answer {
     let Id(key) = key?;
     let found: Option<(i64, String)> =

@@ -5,8 +5,8 @@
 
 use crate::{
     app::App, catalog, credentials, dispatch, drain, endpoints, error::Error, evals, events, files, gates,
-    health, installs, jobs, keys, orgs, publications, quotas, records, request_id, roles::Action, runners,
-    usage, versions,
+    health, installs, jobs, keys, openapi, orgs, publications, quotas, records, request_id, roles::Action,
+    runners, usage, versions,
 };
 use alphagate_contract::problem::Code;
 use axum::{
@@ -84,6 +84,9 @@ fn anyone() -> Vec<Route> {
     vec![
         route("/healthz", axum::routing::get(health::healthz)),
         route("/readyz", axum::routing::get(health::readyz)),
+        route("/v1/openapi.json", axum::routing::get(openapi::file)),
+        route("/docs", axum::routing::get(openapi::page)),
+        route("/docs/{file}", axum::routing::get(openapi::asset)),
     ]
 }
 
@@ -169,7 +172,7 @@ fn of_evals() -> Vec<Route> {
         member(A::EvalsRun, Method::POST, "/v1/evals/{id}/runs", runs::create),
         member(A::EvalsRead, Method::GET, "/v1/evals/{id}/runs", runs::list),
         member(A::EvalsRead, Method::GET, "/v1/evals/{id}/runs/{run}", runs::get),
-        member(A::EvalsRun, Method::POST, "/v1/evals/{id}/runs/{run}", runs::cancel),
+        member(A::EvalsRun, Method::POST, "/v1/evals/{id}/runs/{run}", runs::cancel_by_post),
         member(A::EvalsRun, Method::POST, "/v1/evals/{id}/runs/{run}/cancel", runs::cancel),
         member(A::EvalsRun, Method::DELETE, "/v1/evals/{id}/runs/{run}", runs::delete),
         member(A::EvalsRead, Method::GET, "/v1/evals/{id}/runs/{run}/events", runs::events),

@@ -10,13 +10,15 @@ pub(crate) const LABEL_MAX_LEN: usize = 200;
 pub(crate) const DESCRIPTION_MAX_LEN: usize = 2_000;
 
 /// A name for people: any text of 1 to 200 characters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String")]
+#[schema(value_type = String, min_length = 1, max_length = 200)]
 pub(crate) struct Label(String);
 
 /// A description: any text of up to 2,000 characters.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String")]
+#[schema(value_type = String, max_length = 2000)]
 pub(crate) struct Description(String);
 
 impl Label {

@@ -11,10 +11,12 @@ mod gateways;
 mod images;
 mod isolation;
 mod npm;
+mod openapi;
 mod portkey;
 mod python;
 mod run;
 mod runsc;
+mod schemathesis;
 mod steps;
 mod test;
 mod up;
@@ -47,6 +49,8 @@ enum Command {
     Agent,
     /// Build the root file systems of sandboxes into target/images
     Images(images::Arguments),
+    /// Write control's OpenAPI document and what is generated from it into clients/; with `--check` only compare
+    Openapi(openapi::Arguments),
     /// Measure on this machine
     Bench(bench::Arguments),
     /// Say what is missing on this machine, and how to get it
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         Command::Runsc => runsc::run(),
         Command::Agent => agent::run(),
         Command::Images(arguments) => images::run(&arguments),
+        Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Doctor => doctor::run(),
     };

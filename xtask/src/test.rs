@@ -4,7 +4,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use alphagate_bed::{Scratch, Server, places};
@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::isolation::{self, Isolation};
-use crate::{portkey, python, run, steps};
+use crate::{portkey, python, run, schemathesis, steps};
 
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// Known-answer vectors, which must hold natively and in Wasm.
@@ -44,7 +44,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let fetched = steps::aside(|| -> Result<_> {
         let python = steps::step("Python", python::prepare)?;
         let portkey = steps::step("Portkey", portkey::prepare)?;
-        Ok((python, portkey, isolation::fetch()))
+        let schemathesis = steps::step("schemathesis", schemathesis::prepare)?;
+        Ok((python, portkey, schemathesis, isolation::fetch()))
     });
     steps::worker()?;
     match arguments.package {
@@ -54,14 +55,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Some(_) => steps::programs()?,
     }
-    let (python, portkey, fetched) = fetched.join()??;
+    let (python, portkey, schemathesis, fetched) = fetched.join()??;
     let isolation = isolation::prepare(fetched);
     if arguments.is_whole_suite() {
         steps::step("contract's vectors in Wasm", vectors_in_wasm)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let postgres = runtime.block_on(Postgres::start())?;
-    let passed = suite(arguments, (&python, &portkey), &postgres.url, isolation.as_ref());
+    let programs = [("AG_PYTHON", &python), ("AG_PORTKEY", &portkey), ("AG_SCHEMATHESIS", &schemathesis)];
+    let passed = suite(arguments, programs, &postgres.url, isolation.as_ref());
     runtime.block_on(postgres.stop());
     passed?;
     Ok(ExitCode::SUCCESS)
@@ -93,7 +95,7 @@ impl Postgres {
 
 fn suite(
     arguments: &Arguments,
-    (python, portkey): (&Path, &Path),
+    programs: [(&str, &PathBuf); 3],
     database_url: &str,
     isolation: Option<&Isolation>,
 ) -> Result<()> {
@@ -103,8 +105,7 @@ fn suite(
         cargo.arg("--").args(&arguments.filters);
     }
     cargo.env("DATABASE_URL", database_url);
-    cargo.env("AG_PYTHON", python);
-    cargo.env("AG_PORTKEY", portkey);
+    cargo.envs(programs);
     cargo.env("AG_NODE", places::node()?);
     cargo.env("PATH", path_with_npm_first()?);
     if let Some(isolation) = isolation {

@@ -20,6 +20,7 @@ pub const RETAIN_MAX_DAYS: u16 = 365;
 /// How an org's quotas are asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum QuotaMode {
     /// At every request: a revoked key is refused at the next one.
     #[default]
@@ -31,10 +32,12 @@ pub enum QuotaMode {
 /// The schema of what the endpoint generates.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct OutputSchema {
     /// Its name, as providers want one: letters, digits, `_` and `-`.
     pub name: String,
     /// The JSON schema, an object.
+    #[cfg_attr(feature = "schema", schema(value_type = Object))]
     pub schema: Value,
     /// Whether the provider is asked to hold to it while it generates.
     #[serde(default)]
@@ -65,6 +68,7 @@ impl OutputSchema {
 /// A format of images, by its media type `image/…`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum ImageKind {
     /// `image/png`.
     Png,
@@ -79,6 +83,7 @@ pub enum ImageKind {
 /// Which tools callers may bring.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum ToolPolicy {
     /// Every one that `allow.tools` lets through.
     #[default]
@@ -92,6 +97,7 @@ pub enum ToolPolicy {
 /// What a request must look like.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = RequestShape))]
 pub struct Shape {
     /// The only fields that a request may have, besides `model`, `input` and `stream`; none: every field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -162,6 +168,7 @@ impl ImageKind {
 /// That responses are kept, so that they can be read and continued by their ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Retain {
     /// For how many days.
     pub days: u16,

@@ -27,6 +27,7 @@ const SECRET_WORDS: [&str; 5] = ["api-key", "secret", "password", "token", "auth
 /// What a provider speaks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Protocol {
     /// The Responses protocol: passed on as it is.
     #[default]
@@ -42,6 +43,7 @@ pub enum Protocol {
 /// Where a caller is, as Cloudflare's continent codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Region {
     /// Africa.
     Af,
@@ -87,6 +89,7 @@ impl Region {
 /// How long a target may take, within what is left of the caller's time. What is not set is as the edge's settings have it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Timeouts {
     /// From the call to the head of a stream's answer, milliseconds. When the connection stands cannot be seen from a
     /// Worker; a whole answer's head comes with the answer, so for these only the other two count.
@@ -129,6 +132,7 @@ impl Timeouts {
 /// One provider and model that can serve a version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Target {
     /// Where the provider's API begins, e.g. `https://api.openai.com/v1`.
     pub base_url: String,
@@ -228,6 +232,7 @@ impl Target {
 /// A provider's prices, in millionths of a US dollar per million tokens: 2.50 USD is 2,500,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Price {
     /// Per million input tokens.
     pub input_micros_per_mtok: u64,

@@ -6,6 +6,7 @@ use std::fmt;
 
 /// Any bytes; `Debug` shows their number only.
 #[derive(Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Base64, value_type = String, content_encoding = "base64", example = "cHJpbnQoMSkK"))]
 pub struct Bytes(pub Vec<u8>);
 
 impl fmt::Debug for Bytes {

@@ -22,6 +22,7 @@ pub const FINISH_MAX_BYTES: usize = 48 * 1024 * 1024;
 /// Jobs at once, by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Slots {
     /// Sandboxes: they compute.
     pub sandbox: u32,
@@ -43,6 +44,7 @@ impl Slots {
 /// Body of `POST /runner/v1/runners`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Register {
     /// The host's name, for people.
     pub name: String,
@@ -62,6 +64,7 @@ pub struct Register {
 
 /// Answer to [`Register`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Registered {
     /// Who the runner is from now on; a restarted one is another.
     pub runner: RunnerId,
@@ -78,6 +81,7 @@ pub struct Registered {
 /// Body of `…/claim`: held until there is a job, or for [`Registered::poll_ms`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Claim {
     /// Free slots: no more jobs than these are given.
     pub free: Slots,
@@ -85,6 +89,7 @@ pub struct Claim {
 
 /// Answer to [`Claim`]; empty when the poll ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Claims {
     /// The jobs; each holds a slot until it is finished.
     pub jobs: Vec<Claimed>,
@@ -92,6 +97,7 @@ pub struct Claims {
 
 /// A job that this runner is to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Claimed {
     /// The job.
     pub job: JobId,
@@ -106,6 +112,7 @@ pub struct Claimed {
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Work {
     /// Run code.
     Sandbox(Box<SandboxSpec>),
@@ -115,6 +122,7 @@ pub enum Work {
         spec: SampleSpec,
         /// The run's derived key; it never enters a sandbox.
         #[serde(with = "crate::secret::in_clear")]
+        #[cfg_attr(feature = "schema", schema(value_type = String))]
         key: Secret<String>,
     },
 }
@@ -133,6 +141,7 @@ impl Work {
 /// An attempt at a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Held {
     /// The job.
     pub job: JobId,
@@ -143,6 +152,7 @@ pub struct Held {
 /// Body of `…/renew`: everything that the runner is at work on. It keeps the runner itself alive, too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Renew {
     /// The attempts.
     pub held: Vec<Held>,
@@ -150,6 +160,7 @@ pub struct Renew {
 
 /// Answer to [`Renew`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Renewed {
     /// Attempts that are over for this runner: someone else took the job, or it ended. Their work is to be thrown away.
     pub lost: Vec<Held>,
@@ -158,6 +169,7 @@ pub struct Renewed {
 /// Body of `…/commands`: held until there is something new to say, or for [`Registered::poll_ms`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AskCommands {
     /// Stops that the runner knows already.
     pub known: Vec<AttemptId>,
@@ -167,6 +179,7 @@ pub struct AskCommands {
 
 /// Answer to [`AskCommands`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Commands {
     /// Attempts to stop; each is then finished with [`super::Ending::Stopped`].
     pub stop: Vec<Held>,
@@ -177,6 +190,7 @@ pub struct Commands {
 /// Which of a job's two outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = OutputStream))]
 pub enum Stream {
     /// Standard output.
     Stdout,
@@ -187,6 +201,7 @@ pub enum Stream {
 /// A piece of output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Chunk {
     /// Which output.
     pub stream: Stream,
@@ -197,6 +212,7 @@ pub struct Chunk {
 /// Body of `…/output`: user code has started, and this is what it wrote since. A repeated number changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = OutputReport))]
 pub struct Output {
     /// The attempt.
     pub held: Held,
@@ -208,6 +224,7 @@ pub struct Output {
 
 /// Body of `…/finish`. Repeating it gives the same answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Finish {
     /// The attempt.
     pub held: Held,

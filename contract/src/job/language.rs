@@ -9,6 +9,7 @@ macro_rules! languages {
         /// What runs a file.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
+        #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
         pub enum Language { $($(#[$doc])* $name,)* }
 
         impl Language {

@@ -21,6 +21,7 @@ pub struct PathError;
 /// A path inside a job's folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String, min_length = 1, max_length = 1024, example = "lib/main.py"))]
 pub struct FilePath(String);
 
 impl FilePath {

@@ -4,7 +4,7 @@ use super::{Credential, Row, SecretText, lock_away, write_record};
 use crate::{
     app::App,
     body::Body,
-    change::{Begun, Change, Effect},
+    change::{Begun, Change, Changed, Effect},
     error::Answer,
     principal::Admin,
     text::Label,
@@ -15,7 +15,7 @@ use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
 
 /// The request.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewCredential {
     name: Label,
@@ -23,6 +23,19 @@ pub(crate) struct NewCredential {
     secret: SecretText,
 }
 
+/// Stores a provider's secret, for one origin. It is never read back.
+#[utoipa::path(
+    post,
+    path = "/v1/credentials",
+    request_body(
+        content = NewCredential,
+        example = json!({"name": "openai", "origin": "https://api.openai.com", "secret": "sk-example"})
+    ),
+    responses(
+        (status = 201, body = Changed<Credential>),
+        (status = 409, description = "idempotency_mismatch"),
+    ),
+)]
 pub(crate) async fn create(admin: Admin, State(app): State<App>, body: Body<NewCredential>) -> Answer {
     let new = body.value;
     upstream::field("origin", app.upstreams().check_origin(&new.origin))?;

@@ -2,7 +2,7 @@
 
 use crate::{
     app::App,
-    change::{Change, Effect},
+    change::{Change, Changed, Deleted, Effect},
     error::Answer,
     params::Id,
     principal::Admin,
@@ -14,8 +14,17 @@ use alphagate_contract::{
     record::{RecordKey, RecordValue},
 };
 use axum::{extract::State, http::StatusCode};
-use serde_json::json;
 
+/// Deletes a credential that no version and no install uses.
+#[utoipa::path(
+    delete,
+    path = "/v1/credentials/{id}",
+    params(("id" = CredentialId, Path)),
+    responses(
+        (status = 200, body = Changed<Deleted<CredentialId>>),
+        (status = 409, description = "conflict"),
+    ),
+)]
 pub(crate) async fn delete(admin: Admin, State(app): State<App>, Id(id): Id<CredentialId>) -> Answer {
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
     let deleted = sqlx::query("DELETE FROM credentials WHERE org_id = $1 AND id = $2")
@@ -27,5 +36,5 @@ pub(crate) async fn delete(admin: Admin, State(app): State<App>, Id(id): Id<Cred
         return Err(Code::NotFound.into());
     }
     records::put(change.db(), admin.org, RecordKey::Credential(id), &RecordValue::Gone).await?;
-    change.finish(StatusCode::OK, Effect::Plain, &json!({"id": id, "deleted": true})).await
+    change.finish(StatusCode::OK, Effect::Plain, &Deleted::new(id)).await
 }

@@ -28,10 +28,17 @@ use sqlx::PgConnection;
 use std::collections::HashMap;
 use uuid::Uuid;
 
+/// What the OpenAPI document says of these routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(create::create, read::list, read::get, delete::delete, rotate::rotate))]
+pub(crate) struct Docs;
+
 /// Longest secret: tokens of some providers have 2,000 characters.
 const SECRET_MAX_LEN: usize = 8_192;
 
 /// A provider's secret in a request: text that fits into a header.
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, min_length = 1, max_length = 8192, pattern = "^[!-~]+$")]
 pub(crate) struct SecretText(Secret<String>);
 
 impl<'de> Deserialize<'de> for SecretText {
@@ -48,7 +55,7 @@ impl<'de> Deserialize<'de> for SecretText {
 }
 
 /// A credential as admins read it: everything but the secret.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Credential {
     id: CredentialId,
     name: String,

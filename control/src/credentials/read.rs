@@ -28,6 +28,13 @@ pub(super) async fn find(db: &mut PgConnection, org: OrgId, id: CredentialId) ->
     Ok(row.ok_or(Code::NotFound)?.into())
 }
 
+/// Reads a credential: everything but the secret.
+#[utoipa::path(
+    get,
+    path = "/v1/credentials/{id}",
+    params(("id" = CredentialId, Path)),
+    responses((status = 200, body = Credential)),
+)]
 pub(crate) async fn get(
     admin: Admin,
     State(app): State<App>,
@@ -37,6 +44,13 @@ pub(crate) async fn get(
     Ok(Json(find(&mut tx, admin.org, id).await?))
 }
 
+/// Lists credentials, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/credentials",
+    params(PageQuery),
+    responses((status = 200, body = Page<Credential>)),
+)]
 pub(crate) async fn list(
     admin: Admin,
     State(app): State<App>,

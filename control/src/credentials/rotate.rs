@@ -4,7 +4,7 @@ use super::{SecretText, lock_away, read, write_record};
 use crate::{
     app::App,
     body::Body,
-    change::{Change, Effect},
+    change::{Change, Changed, Effect},
     error::Answer,
     params::Id,
     principal::Admin,
@@ -14,12 +14,20 @@ use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
 
 /// The request.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSecret {
     secret: SecretText,
 }
 
+/// Replaces the secret; versions and installs go on with it.
+#[utoipa::path(
+    put,
+    path = "/v1/credentials/{id}/secret",
+    params(("id" = CredentialId, Path)),
+    request_body(content = NewSecret, example = json!({"secret": "sk-another"})),
+    responses((status = 200, body = Changed<super::Credential>)),
+)]
 pub(crate) async fn rotate(
     admin: Admin,
     State(app): State<App>,

@@ -8,3 +8,8 @@ mod report;
 
 pub(crate) use poll::{claim, commands};
 pub(crate) use report::{finish, output, renew};
+
+/// What the OpenAPI document says of these routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(poll::claim, report::renew, poll::commands, report::output, report::finish))]
+pub(crate) struct Docs;

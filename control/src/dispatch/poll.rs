@@ -19,6 +19,14 @@ use tokio::time::Instant;
 /// Longest time between two looks for work: notices tell of new jobs, but not that a job's time has come.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// Asks for work; held until there is some, or for as long as the registration said.
+#[utoipa::path(
+    post,
+    path = "/runner/v1/runners/{runner}/claim",
+    params(("runner" = RunnerId, Path)),
+    request_body(content = Claim, example = json!({"free": {"sandbox": 1, "sample": 0}})),
+    responses((status = 200, body = Claims), (status = 409, description = "runner_unknown")),
+)]
 pub(crate) async fn claim(
     host: RunnerHost,
     State(app): State<App>,
@@ -41,6 +49,14 @@ pub(crate) async fn claim(
     }
 }
 
+/// Asks what to stop; held until there is something new, or for as long as the registration said.
+#[utoipa::path(
+    post,
+    path = "/runner/v1/runners/{runner}/commands",
+    params(("runner" = RunnerId, Path)),
+    request_body(content = AskCommands, example = json!({"known": [], "draining": false})),
+    responses((status = 200, body = Commands), (status = 409, description = "runner_unknown")),
+)]
 pub(crate) async fn commands(
     host: RunnerHost,
     State(app): State<App>,

@@ -18,6 +18,17 @@ use axum::{Json, extract::State, http::StatusCode};
 /// Longest body of output: the bytes in base64, and room for the chunks' names.
 const OUTPUT_BODY_MAX_BYTES: usize = OUTPUT_MAX_BYTES / 3 * 4 + 64 * 1024;
 
+/// Renews the leases of everything that the runner is at work on.
+#[utoipa::path(
+    post,
+    path = "/runner/v1/runners/{runner}/renew",
+    params(("runner" = RunnerId, Path)),
+    request_body(
+        content = Renew,
+        example = json!({"held": [{"job": "job_0198c0de00007000800000000000000a", "attempt": "att_0198c0de00007000800000000000000a"}]})
+    ),
+    responses((status = 200, body = Renewed), (status = 409, description = "runner_unknown")),
+)]
 pub(crate) async fn renew(
     host: RunnerHost,
     State(app): State<App>,
@@ -35,6 +46,17 @@ async fn org_of(app: &App, host: &RunnerHost, held: Held) -> Answer<OrgId> {
     org.ok_or_else(|| Code::AttemptSuperseded.into())
 }
 
+/// Hands over what a job wrote.
+#[utoipa::path(
+    post,
+    path = "/runner/v1/runners/{runner}/output",
+    params(("runner" = RunnerId, Path)),
+    request_body(
+        content = Output,
+        example = json!({"held": {"job": "job_0198c0de00007000800000000000000a", "attempt": "att_0198c0de00007000800000000000000a"}, "first": 0, "chunks": [{"stream": "stdout", "data": "NDIK"}]})
+    ),
+    responses((status = 204), (status = 409, description = "runner_unknown, attempt_superseded")),
+)]
 pub(crate) async fn output(
     host: RunnerHost,
     State(app): State<App>,
@@ -48,6 +70,17 @@ pub(crate) async fn output(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Says how an attempt ended. Repeating it gives the same answer.
+#[utoipa::path(
+    post,
+    path = "/runner/v1/runners/{runner}/finish",
+    params(("runner" = RunnerId, Path)),
+    request_body(
+        content = Finish,
+        example = json!({"held": {"job": "job_0198c0de00007000800000000000000a", "attempt": "att_0198c0de00007000800000000000000a"}, "report": {"ending": {"how": "exited", "code": 0}}})
+    ),
+    responses((status = 204), (status = 409, description = "runner_unknown, attempt_superseded")),
+)]
 pub(crate) async fn finish(
     host: RunnerHost,
     State(app): State<App>,

@@ -5,7 +5,7 @@ use super::{Terms, Visibility, columns, lock, read};
 use crate::{
     app::App,
     body::{Body, word},
-    change::{Change, Effect},
+    change::{Change, Changed, Effect},
     error::Answer,
     orgs,
     params::Id,
@@ -18,7 +18,7 @@ use serde::Deserialize;
 use sqlx::types::Json;
 
 /// The request; what is not named stays.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EndpointChange {
     description: Option<Description>,
@@ -26,6 +26,14 @@ pub(crate) struct EndpointChange {
     installs: Option<Terms>,
 }
 
+/// Changes description, visibility or terms. Made private, it takes no new installs; those that exist go on.
+#[utoipa::path(
+    patch,
+    path = "/v1/endpoints/{id}",
+    params(("id" = EndpointId, Path)),
+    request_body(content = EndpointChange, example = json!({"visibility": "public"})),
+    responses((status = 200, body = Changed<super::Endpoint>), (status = 409, description = "conflict")),
+)]
 pub(crate) async fn change(
     admin: Admin,
     State(app): State<App>,

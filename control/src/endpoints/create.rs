@@ -4,7 +4,7 @@ use super::{Endpoint, Row, Terms, Visibility, columns, write_live_record};
 use crate::{
     app::App,
     body::{Body, word},
-    change::{Begun, Change, Effect},
+    change::{Begun, Change, Changed, Effect},
     error::{Answer, Error},
     names, orgs,
     principal::Admin,
@@ -22,7 +22,7 @@ use serde::Deserialize;
 use sqlx::{PgConnection, types::Json};
 
 /// The request.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewEndpoint {
     name: EndpointName,
@@ -42,6 +42,19 @@ const fn installer_pays() -> Terms {
     Terms { payer: Payer::Installer, limits: Vec::new() }
 }
 
+/// Makes an endpoint: a name that serves nobody until a version is published.
+#[utoipa::path(
+    post,
+    path = "/v1/endpoints",
+    request_body(
+        content = NewEndpoint,
+        example = json!({"name": "haiku", "description": "Three lines about anything.", "visibility": "private"})
+    ),
+    responses(
+        (status = 201, body = Changed<Endpoint>),
+        (status = 409, description = "conflict, idempotency_mismatch"),
+    ),
+)]
 pub(crate) async fn create(admin: Admin, State(app): State<App>, body: Body<NewEndpoint>) -> Answer {
     let new = body.value;
     new.installs.check()?;

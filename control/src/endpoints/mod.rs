@@ -35,6 +35,11 @@ use sqlx::{PgConnection, types::Json};
 use std::collections::HashSet;
 use uuid::Uuid;
 
+/// What the OpenAPI document says of these routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(create::create, read::list, read::get, change::change, withdraw::withdraw))]
+pub(crate) struct Docs;
+
 /// Names the columns of [`Row`]: `SELECT *` would break when a migration adds one under a running program.
 macro_rules! select {
     ($rest:literal) => {
@@ -51,7 +56,7 @@ use select;
 const LIMITS_MAX: usize = 20;
 
 /// Who may install an endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Visibility {
     /// Nobody else.
@@ -61,8 +66,9 @@ pub(crate) enum Visibility {
 }
 
 /// The terms of an install.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = InstallTerms)]
 pub(crate) struct Terms {
     /// Who pays the provider.
     pub(crate) payer: Payer,
@@ -87,7 +93,7 @@ impl Terms {
 }
 
 /// An endpoint as its publisher reads it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Endpoint {
     pub(crate) id: EndpointId,
     pub(crate) name: EndpointName,

@@ -26,6 +26,13 @@ pub(crate) async fn find(db: &mut PgConnection, org: OrgId, id: EndpointId) -> R
     row.ok_or(Code::NotFound)?.try_into()
 }
 
+/// Reads an endpoint.
+#[utoipa::path(
+    get,
+    path = "/v1/endpoints/{id}",
+    params(("id" = EndpointId, Path)),
+    responses((status = 200, body = Endpoint)),
+)]
 pub(crate) async fn get(
     admin: Admin,
     State(app): State<App>,
@@ -35,6 +42,13 @@ pub(crate) async fn get(
     Ok(Json(find(&mut tx, admin.org, id).await?))
 }
 
+/// Lists the org's own endpoints, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/endpoints",
+    params(PageQuery),
+    responses((status = 200, body = Page<Endpoint>)),
+)]
 pub(crate) async fn list(
     admin: Admin,
     State(app): State<App>,

@@ -3,7 +3,7 @@
 use super::{lock, read, write_live_record};
 use crate::{
     app::App,
-    change::{Change, Effect},
+    change::{Change, Changed, Effect},
     error::Answer,
     orgs,
     params::Id,
@@ -13,6 +13,13 @@ use crate::{
 use alphagate_contract::id::EndpointId;
 use axum::{extract::State, http::StatusCode};
 
+/// Withdraws an endpoint: it serves nobody any more, pinned installs included. There is no way back.
+#[utoipa::path(
+    post,
+    path = "/v1/endpoints/{id}/withdraw",
+    params(("id" = EndpointId, Path)),
+    responses((status = 200, body = Changed<super::Endpoint>)),
+)]
 pub(crate) async fn withdraw(admin: Admin, State(app): State<App>, Id(id): Id<EndpointId>) -> Answer {
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
     let endpoint = lock(change.db(), admin.org, id).await?;

@@ -17,12 +17,13 @@ use axum::{Json, extract::State};
 use serde::{Deserialize, Deserializer};
 
 /// The request.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EvalChange {
     #[serde(default)]
     name: Option<Label>,
     #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<Metadata>)]
     metadata: Option<Option<Metadata>>,
 }
 
@@ -31,6 +32,14 @@ fn said<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Option<Metadata>>, 
     present(json).map(Some)
 }
 
+/// Changes an eval's name or metadata; what is left out stays, `metadata: null` takes it away.
+#[utoipa::path(
+    post,
+    path = "/v1/evals/{id}",
+    params(("id" = EvalId, Path)),
+    request_body(content = EvalChange, example = json!({"name": "haiku form"})),
+    responses((status = 200, body = Eval)),
+)]
 pub(crate) async fn change(
     caller: Evaluator,
     State(app): State<App>,

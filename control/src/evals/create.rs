@@ -23,7 +23,7 @@ const EVAL_MAX_BYTES: usize = 4 * 1024 * 1024;
 const UNTITLED: &str = "Untitled eval";
 
 /// The request.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewEval {
     #[serde(default)]
@@ -31,9 +31,24 @@ pub(crate) struct NewEval {
     #[serde(default)]
     metadata: Option<Metadata>,
     data_source_config: DataSourceConfig,
+    #[schema(value_type = Vec<crate::graders::Grader>)]
     testing_criteria: Vec<Value>,
 }
 
+/// Makes an eval: a schema of data, plus graders.
+#[utoipa::path(
+    post,
+    path = "/v1/evals",
+    request_body(
+        content = NewEval,
+        example = json!({"name": "haiku shape", "data_source_config": {"type": "custom", "item_schema": {"type": "object", "properties": {"about": {"type": "string"}}, "required": ["about"]}, "include_sample_schema": true}, "testing_criteria": [{"type": "string_check", "name": "exact", "input": "{{sample.output_text}}", "reference": "{{item.about}}", "operation": "ilike"}]})
+    ),
+    responses(
+        (status = 201, body = Eval),
+        (status = 400, description = "unsupported_parameter"),
+        (status = 409, description = "idempotency_mismatch"),
+    ),
+)]
 pub(crate) async fn create(
     caller: Evaluator,
     State(app): State<App>,

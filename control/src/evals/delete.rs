@@ -12,15 +12,30 @@ use alphagate_contract::{
     problem::Code,
 };
 use axum::{Json, extract::State};
-use serde_json::{Value, json};
+use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+/// The answer, as OpenAI's SDKs read it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct DeletedEval {
+    object: &'static str,
+    deleted: bool,
+    eval_id: EvalId,
+}
+
+/// Deletes an eval with its runs, whatever they are doing.
+#[utoipa::path(
+    delete,
+    path = "/v1/evals/{id}",
+    params(("id" = EvalId, Path)),
+    responses((status = 200, body = DeletedEval), (status = 409, description = "conflict")),
+)]
 pub(crate) async fn delete(
     caller: Evaluator,
     State(app): State<App>,
     Id(id): Id<EvalId>,
-) -> Answer<Json<Value>> {
+) -> Answer<Json<DeletedEval>> {
     let mut tx = app.tenants().begin(caller.org).await?;
     let runs = lock(&mut tx, caller.org, id).await?.ok_or(Code::NotFound)?;
     stop::delete(&app, &mut tx, caller.org, &runs).await?;
@@ -30,7 +45,7 @@ pub(crate) async fn delete(
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;
-    Ok(Json(json!({"object": "eval.deleted", "deleted": true, "eval_id": id})))
+    Ok(Json(DeletedEval { object: "eval.deleted", deleted: true, eval_id: id }))
 }
 
 /// Keeps new runs away, and gives those that there are.

@@ -22,11 +22,13 @@ use uuid::Uuid;
 const CRITERIA_MAX: usize = 32;
 
 /// What the data of an eval look like.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[schema(as = EvalDataSourceConfig)]
 pub(super) enum DataSourceConfig {
     /// By a schema.
     Custom {
+        #[schema(value_type = Object)]
         item_schema: Map<String, Value>,
         #[serde(default)]
         include_sample_schema: bool,
@@ -34,11 +36,13 @@ pub(super) enum DataSourceConfig {
     /// By a filter over answers that were stored: we store none.
     Logs {
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<Object>)]
         metadata: Option<Map<String, Value>>,
     },
     /// The same by its older name.
     StoredCompletions {
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<Object>)]
         metadata: Option<Map<String, Value>>,
     },
 }
@@ -115,12 +119,13 @@ pub(super) fn read_grader(value: Value, scope: &Scope<'_>, param: &str) -> Resul
 }
 
 /// An eval as OpenAI's SDKs read it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Eval {
     pub(super) id: EvalId,
     object: &'static str,
     name: String,
     created_at: i64,
+    #[schema(value_type = Object)]
     data_source_config: Value,
     testing_criteria: Vec<Grader>,
     metadata: Option<Metadata>,

@@ -19,7 +19,7 @@ use crate::{
 use alphagate_contract::id::{JobId, OrgId, OutputItemId, RunId};
 use axum::{Json, extract::State};
 use futures_util::future::join_all;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
@@ -30,37 +30,89 @@ const GRADER_RUN_MAX_BYTES: usize = 8 * 1024 * 1024;
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// The request of `run`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewGraderRun {
+    #[schema(value_type = Grader)]
     grader: Value,
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     item: Option<Map<String, Value>>,
     model_sample: String,
 }
 
 /// The request of `validate`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GraderToValidate {
+    #[schema(value_type = Grader)]
     grader: Value,
+}
+
+/// The answer of `run`, as OpenAI's SDKs read it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct GraderRun {
+    reward: f64,
+    metadata: GraderRunMetadata,
+    sub_rewards: BTreeMap<String, f64>,
+    #[schema(value_type = BTreeMap<String, Object>)]
+    model_grader_token_usage_per_model: BTreeMap<String, Usage>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct GraderRunMetadata {
+    name: String,
+    r#type: &'static str,
+    /// Every kind of error, and whether it happened.
+    #[schema(value_type = Object)]
+    errors: Value,
+    /// Seconds.
+    execution_time: f64,
+    scores: BTreeMap<String, f64>,
+    token_usage: Option<i64>,
+    sampled_model_name: Option<String>,
+}
+
+/// The answer of `validate`.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct ValidGrader {
+    grader: Grader,
 }
 
 const SCOPE: Scope<'static> = Scope { place: Place::GraderRun, item_schema: None, sample: true };
 
+/// Checks a grader.
+#[utoipa::path(
+    post,
+    path = "/v1/fine_tuning/alpha/graders/validate",
+    request_body(
+        content = GraderToValidate,
+        example = json!({"grader": {"type": "string_check", "name": "exact", "input": "{{sample.output_text}}", "reference": "{{item.answer}}", "operation": "eq"}})
+    ),
+    responses((status = 200, body = ValidGrader)),
+)]
 pub(crate) async fn validate(
     _: Evaluator,
     body: Body<GraderToValidate, GRADER_RUN_MAX_BYTES>,
-) -> Answer<Json<Value>> {
-    let grader = read_grader(body.value.grader, &SCOPE, "grader")?;
-    Ok(Json(json!({"grader": grader})))
+) -> Answer<Json<ValidGrader>> {
+    Ok(Json(ValidGrader { grader: read_grader(body.value.grader, &SCOPE, "grader")? }))
 }
 
+/// Tries a grader on one datum, while the caller waits.
+#[utoipa::path(
+    post,
+    path = "/v1/fine_tuning/alpha/graders/run",
+    request_body(
+        content = NewGraderRun,
+        example = json!({"grader": {"type": "string_check", "name": "exact", "input": "{{sample.output_text}}", "reference": "{{item.answer}}", "operation": "eq"}, "item": {"answer": "42"}, "model_sample": "42"})
+    ),
+    responses((status = 200, body = GraderRun)),
+)]
 pub(crate) async fn run(
     caller: Evaluator,
     State(app): State<App>,
     body: Body<NewGraderRun, GRADER_RUN_MAX_BYTES>,
-) -> Answer<Json<Value>> {
+) -> Answer<Json<GraderRun>> {
     let wanted = body.value;
     let grader = read_grader(wanted.grader, &SCOPE, "grader")?;
     let started = Instant::now();
@@ -72,7 +124,7 @@ pub(crate) async fn run(
         }
         Err(error) => Outcome::error(error),
     };
-    Ok(Json(answer(&grader, &outcome, started.elapsed())))
+    Ok(Json(answer(&grader, outcome, started.elapsed())))
 }
 
 /// What came of it.
@@ -231,28 +283,27 @@ fn usage(grader: &Grader, ended: &Ended) -> Option<(String, Usage)> {
 }
 
 /// The answer, as OpenAI's SDKs read it.
-fn answer(grader: &Grader, outcome: &Outcome, took: Duration) -> Value {
+fn answer(grader: &Grader, outcome: Outcome, took: Duration) -> GraderRun {
     let tokens: i64 = outcome.usage.values().map(|usage| usage.total_tokens).sum();
-    let per_model: Map<String, Value> =
-        outcome.usage.iter().map(|(model, usage)| (model.clone(), json!(usage))).collect();
     let reward = outcome.scored.as_ref().map_or(0.0, |scored| scored.score);
     let scores = if outcome.parts.is_empty() {
         outcome.scored.iter().map(|scored| (grader.name().to_owned(), scored.score)).collect()
     } else {
         outcome.parts.clone()
     };
-    json!({
-        "reward": reward,
-        "metadata": {
-            "name": grader.name(),
-            "type": grader.kind(),
-            "errors": graders::errors(&outcome.errors),
-            "execution_time": took.as_secs_f64(),
-            "scores": scores,
-            "token_usage": (!outcome.usage.is_empty()).then_some(tokens),
-            "sampled_model_name": outcome.usage.keys().next(),
-        },
-        "sub_rewards": outcome.parts,
-        "model_grader_token_usage_per_model": per_model,
-    })
+    let metadata = GraderRunMetadata {
+        name: grader.name().to_owned(),
+        r#type: grader.kind(),
+        errors: graders::errors(&outcome.errors),
+        execution_time: took.as_secs_f64(),
+        scores,
+        token_usage: (!outcome.usage.is_empty()).then_some(tokens),
+        sampled_model_name: outcome.usage.keys().next().cloned(),
+    };
+    GraderRun {
+        reward,
+        metadata,
+        sub_rewards: outcome.parts,
+        model_grader_token_usage_per_model: outcome.usage,
+    }
 }

@@ -12,8 +12,9 @@ const KEY_MAX_LEN: usize = 64;
 const VALUE_MAX_LEN: usize = 512;
 
 /// Up to 16 pairs of texts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "Map<String, Value>")]
+#[schema(value_type = Object)]
 pub(super) struct Metadata(Map<String, Value>);
 
 impl TryFrom<Map<String, Value>> for Metadata {

@@ -39,3 +39,13 @@ pub(crate) use read::{get, list};
 pub(crate) use start::{NewRun, data_digest, start_run};
 pub(crate) use stop::cancel_run;
 pub(crate) use summary::{RunStatus, Summary, revision, summary};
+
+/// What the OpenAPI document says of these routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(create::create, read::list, read::get, change::change, delete::delete))]
+pub(crate) struct Docs;
+
+/// What it says of the routes that try a grader out.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(grader_runs::run, grader_runs::validate))]
+pub(crate) struct GraderDocs;

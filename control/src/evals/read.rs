@@ -13,24 +13,36 @@ use axum::{Json, extract::State};
 use serde::Deserialize;
 
 /// The query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct EvalsQuery {
     after: Option<String>,
+    #[param(value_type = Option<i64>, example = 20)]
     limit: Option<String>,
+    #[param(inline)]
     order: Option<Order>,
+    #[param(inline)]
     order_by: Option<OrderBy>,
 }
 
 /// By which time a list is ordered.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = EvalsOrderBy)]
 enum OrderBy {
     #[default]
     CreatedAt,
     UpdatedAt,
 }
 
+/// Reads an eval.
+#[utoipa::path(
+    get,
+    path = "/v1/evals/{id}",
+    params(("id" = EvalId, Path)),
+    responses((status = 200, body = Eval)),
+)]
 pub(crate) async fn get(caller: Evaluator, State(app): State<App>, Id(id): Id<EvalId>) -> Answer<Json<Eval>> {
     let mut tx = app.tenants().begin(caller.org).await?;
     let row: Option<Row> =
@@ -61,6 +73,13 @@ macro_rules! list {
     };
 }
 
+/// Lists evals.
+#[utoipa::path(
+    get,
+    path = "/v1/evals",
+    params(EvalsQuery),
+    responses((status = 200, body = Page<Eval>)),
+)]
 pub(crate) async fn list(
     caller: Evaluator,
     State(app): State<App>,

@@ -10,13 +10,14 @@ use crate::{
 use alphagate_contract::id::{EvalId, KeyId, OrgId, PublicationId, RunId};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, value::RawValue};
 use sqlx::PgConnection;
 use std::collections::HashMap;
 use uuid::Uuid;
 
 /// A run.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = EvalRun)]
 pub(crate) struct Run {
     pub(super) id: RunId,
     object: &'static str,
@@ -29,13 +30,17 @@ pub(crate) struct Run {
     result_counts: Counts,
     per_model_usage: Vec<ModelUsage>,
     per_testing_criteria_results: Vec<CriterionResult>,
+    #[schema(value_type = Object)]
     data_source: Box<RawValue>,
+    #[schema(value_type = Option<Object>)]
     error: Option<Value>,
+    #[schema(value_type = Option<Object>)]
     metadata: Option<Box<RawValue>>,
     alphagate: Ours,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = RunCounts)]
 struct Counts {
     total: i64,
     errored: i64,
@@ -43,7 +48,7 @@ struct Counts {
     passed: i64,
 }
 
-#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 struct ModelUsage {
     #[serde(rename = "model_name")]
     model: String,
@@ -54,7 +59,7 @@ struct ModelUsage {
     total_tokens: i64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 struct CriterionResult {
     testing_criteria: String,
     passed: i64,
@@ -66,7 +71,8 @@ struct CriterionResult {
 }
 
 /// What OpenAI's object has no place for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = RunExtras)]
 struct Ours {
     /// What was asked with the run's key, as far as the edge has handed it over, millionths of a dollar.
     cost_micros: i64,
@@ -80,7 +86,8 @@ struct Ours {
     notes: Vec<&'static str>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = RunProgress)]
 struct Progress {
     total: i64,
     started: i64,
@@ -241,6 +248,15 @@ impl Row {
 }
 
 /// The answer to a deletion, as OpenAI's SDKs read it.
-pub(super) fn deleted(run: RunId) -> Value {
-    json!({"object": "eval.run.deleted", "deleted": true, "run_id": run})
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct DeletedRun {
+    object: &'static str,
+    deleted: bool,
+    run_id: RunId,
+}
+
+impl DeletedRun {
+    pub(super) const fn new(run_id: RunId) -> Self {
+        Self { object: "eval.run.deleted", deleted: true, run_id }
+    }
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 const FAILING_MAX: i64 = 20;
 
 /// Where a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RunStatus {
     /// None of its items has begun.

@@ -17,6 +17,11 @@ use sqlx::PgConnection;
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
+/// What the OpenAPI document says of these routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(stream::stream), components(schemas(crate::jobs::Message)))]
+pub(crate) struct Docs;
+
 /// Channel of NOTIFY.
 pub(crate) const CHANNEL: &str = "alphagate_jobs";
 

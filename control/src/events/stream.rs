@@ -38,8 +38,9 @@ const SEND_MAX: Duration = Duration::from_secs(30);
 const HEARD_MAX_BYTES: usize = 1024;
 
 /// The query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct EventsQuery {
     after: Option<String>,
 }
@@ -53,6 +54,22 @@ fn place(query: &EventsQuery, headers: &HeaderMap) -> Result<Place, Error> {
     })
 }
 
+/// Tells what a job does, as server-sent events, or over a WebSocket if the request asks to upgrade. Each message is
+/// a `JobEvent`.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}/events",
+    params(
+        ("id" = JobId, Path),
+        EventsQuery,
+        ("last-event-id" = Option<String>, Header, description = "As `after`."),
+    ),
+    responses(
+        (status = 101, description = "The connection is a WebSocket from now on."),
+        (status = 200, body = String, content_type = "text/event-stream"),
+        (status = 503, description = "overloaded"),
+    ),
+)]
 pub(crate) async fn stream(
     evaluator: Evaluator,
     State(app): State<App>,

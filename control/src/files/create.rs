@@ -44,6 +44,31 @@ struct Form {
     seconds: Option<String>,
 }
 
+/// The form.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "the form is read as it comes; this is for the document")]
+struct UploadForm {
+    /// Lines of JSON, at most 512 MB.
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+    /// `evals`.
+    #[schema(example = "evals")]
+    purpose: String,
+    /// `created_at`: what the time below counts from.
+    #[schema(rename = "expires_after[anchor]")]
+    anchor: Option<String>,
+    /// 3,600 to 2,592,000.
+    #[schema(rename = "expires_after[seconds]")]
+    seconds: Option<String>,
+}
+
+/// Uploads a file of JSON lines.
+#[utoipa::path(
+    post,
+    path = "/v1/files",
+    request_body(content = UploadForm, content_type = "multipart/form-data"),
+    responses((status = 200, body = File)),
+)]
 pub(crate) async fn create(
     caller: Evaluator,
     State(app): State<App>,

@@ -11,13 +11,21 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 
 /// The answer.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = DeletedFile)]
 pub(crate) struct Deleted {
     id: FileId,
     object: &'static str,
     deleted: bool,
 }
 
+/// Deletes a file whose lines no run has yet to read.
+#[utoipa::path(
+    delete,
+    path = "/v1/files/{id}",
+    params(("id" = FileId, Path)),
+    responses((status = 200, body = Deleted), (status = 409, description = "conflict")),
+)]
 pub(crate) async fn delete(
     caller: Evaluator,
     State(app): State<App>,

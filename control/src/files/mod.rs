@@ -21,8 +21,13 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+/// What the OpenAPI document says of these routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(create::create, read::list, read::get, delete::delete, read::content))]
+pub(crate) struct Docs;
+
 /// A file as OpenAI's SDKs read it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct File {
     id: FileId,
     object: &'static str,

@@ -26,19 +26,36 @@ use serde::Deserialize;
 const LIST_MAX: i64 = 10_000;
 
 /// The query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct FilesQuery {
     after: Option<String>,
+    #[param(value_type = Option<i64>, example = 20)]
     limit: Option<String>,
+    #[param(inline)]
     order: Option<Order>,
     purpose: Option<String>,
 }
 
+/// Reads what is known of a file.
+#[utoipa::path(
+    get,
+    path = "/v1/files/{id}",
+    params(("id" = FileId, Path)),
+    responses((status = 200, body = File)),
+)]
 pub(crate) async fn get(caller: Evaluator, State(app): State<App>, Id(id): Id<FileId>) -> Answer<Json<File>> {
     Ok(Json(find(&app, caller.org, id).await?.into()))
 }
 
+/// Lists files.
+#[utoipa::path(
+    get,
+    path = "/v1/files",
+    params(FilesQuery),
+    responses((status = 200, body = Page<File>)),
+)]
 pub(crate) async fn list(
     caller: Evaluator,
     State(app): State<App>,
@@ -77,6 +94,13 @@ async fn find(app: &App, org: OrgId, id: FileId) -> Result<Row, Error> {
     row.ok_or_else(|| Code::NotFound.into())
 }
 
+/// Downloads a file.
+#[utoipa::path(
+    get,
+    path = "/v1/files/{id}/content",
+    params(("id" = FileId, Path)),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream")),
+)]
 pub(crate) async fn content(caller: Evaluator, State(app): State<App>, Id(id): Id<FileId>) -> Answer {
     let row = find(&app, caller.org, id).await?;
     let body =

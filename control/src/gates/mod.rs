@@ -16,6 +16,11 @@ use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+/// What the OpenAPI document says of these routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(read::get, put::put))]
+pub(crate) struct Docs;
+
 /// Most evals of a gate: each is a run per publication, and all of them have to end before the deadline.
 pub(crate) const EVALS_MAX: usize = 8;
 /// Shortest time that a publication may have: nothing is measured in less than a second.
@@ -26,7 +31,7 @@ pub(crate) const DEADLINE_MAX_S: u32 = 86_400;
 pub(crate) const DEADLINE_DEFAULT_S: u32 = 3_600;
 
 /// What an endpoint demands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Gate {
     endpoint: EndpointId,
     /// Grows with every change; 0: nobody ever set one.
@@ -39,12 +44,15 @@ pub(crate) struct Gate {
 }
 
 /// One of a gate's evals.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = GateDemand)]
 pub(crate) struct Demand {
     pub(crate) eval: EvalId,
     /// As in a run of the eval, without a model: the version under test is the model.
+    #[schema(value_type = Object)]
     pub(crate) data_source: Value,
     /// Digest of the data, hex; what is measured on other data is no verdict here.
+    #[schema(value_type = String)]
     #[serde(serialize_with = "hex_text")]
     pub(crate) data_digest: [u8; 32],
     pub(crate) thresholds: Thresholds,

@@ -6,7 +6,7 @@ use super::{DEADLINE_DEFAULT_S, DEADLINE_MAX_S, DEADLINE_MIN_S, EVALS_MAX, Gate,
 use crate::{
     app::App,
     body::Body,
-    change::{Change, Effect},
+    change::{Change, Changed, Effect},
     endpoints,
     error::{Answer, Error},
     evals,
@@ -27,20 +27,23 @@ use sqlx::{PgConnection, types::Json};
 const SAMPLED: [&str; 2] = ["completions", "responses"];
 
 /// The request.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewGate {
     #[serde(default)]
     revision: Option<i64>,
     evals: Vec<NewDemand>,
     #[serde(default = "an_hour")]
+    #[schema(minimum = 1, maximum = 86400)]
     deadline_s: u32,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewGateDemand)]
 struct NewDemand {
     eval: EvalId,
+    #[schema(value_type = Object)]
     data_source: Value,
     thresholds: Thresholds,
 }
@@ -49,6 +52,21 @@ const fn an_hour() -> u32 {
     DEADLINE_DEFAULT_S
 }
 
+/// Says what an endpoint demands from now on, of a publication that is running, too.
+#[utoipa::path(
+    put,
+    path = "/v1/endpoints/{id}/gate",
+    params(("id" = EndpointId, Path)),
+    request_body(
+        content = NewGate,
+        example = json!({"evals": [{"eval": "eval_0198c0de00007000800000000000000a", "data_source": {"type": "responses", "source": {"type": "file_id", "id": "file_0198c0de00007000800000000000000a"}, "input_messages": {"type": "template", "template": [{"role": "user", "content": "{{item.question}}"}]}}, "thresholds": {"pass_rate": 0.9}}]})
+    ),
+    responses(
+        (status = 200, body = Changed<Gate>),
+        (status = 400, description = "unsupported_parameter"),
+        (status = 409, description = "conflict"),
+    ),
+)]
 pub(crate) async fn put(
     keeper: Gatekeeper,
     State(app): State<App>,

@@ -30,6 +30,13 @@ struct DemandRow {
     thresholds: sqlx::types::Json<Thresholds>,
 }
 
+/// Reads what an endpoint demands of a version before it goes live.
+#[utoipa::path(
+    get,
+    path = "/v1/endpoints/{id}/gate",
+    params(("id" = EndpointId, Path)),
+    responses((status = 200, body = Gate)),
+)]
 pub(crate) async fn get(admin: Admin, State(app): State<App>, Id(id): Id<EndpointId>) -> Answer<Json<Gate>> {
     let mut tx = app.tenants().begin(admin.org).await?;
     endpoints::must_exist(&mut tx, admin.org, id).await?;

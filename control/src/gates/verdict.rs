@@ -15,11 +15,12 @@ const MEAN_SCORES_MAX: usize = 32;
 const EXACT_MAX: i64 = 1 << 53;
 
 /// What a gate demands of a run.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Thresholds {
     /// Least share of the items that pass, 0 to 1; errors of ours are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 1)]
     pub(crate) pass_rate: Option<f64>,
     /// Least mean score by each of these graders.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -62,8 +63,9 @@ pub(crate) enum Verdict {
 }
 
 /// Why a verdict is what it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[schema(as = VerdictReason)]
 pub(crate) enum Reason {
     /// Too few items passed.
     PassRate {

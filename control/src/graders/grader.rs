@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Something that scores a datum.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Grader {
     /// Compares two texts letter by letter.
@@ -27,7 +27,7 @@ pub enum Grader {
 }
 
 /// Compares two texts letter by letter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StringCheck {
     /// For people.
@@ -41,8 +41,9 @@ pub struct StringCheck {
 }
 
 /// How two texts are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = StringOperation)]
 pub enum Operation {
     /// The input is the reference.
     Eq,
@@ -55,7 +56,7 @@ pub enum Operation {
 }
 
 /// Measures how alike two texts are.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TextSimilarity {
     /// For people.
@@ -75,8 +76,9 @@ pub struct TextSimilarity {
 }
 
 /// A measure of likeness, from 0 to 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = SimilarityMetric)]
 pub enum Metric {
     /// Cosine of the angle between two embeddings; the only one that goes below 0.
     Cosine,
@@ -109,7 +111,7 @@ pub enum Metric {
 }
 
 /// Asks a model for a number.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScoreModel {
     /// For people.
@@ -130,8 +132,9 @@ pub struct ScoreModel {
 }
 
 /// How a judge samples.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = JudgeSampling)]
 pub struct SamplingParams {
     /// Most tokens of the answer. The name has a second plural in OpenAI's reference; both are read.
     #[serde(default, alias = "max_completion_tokens", skip_serializing_if = "Option::is_none")]
@@ -151,7 +154,7 @@ pub struct SamplingParams {
 }
 
 /// How much a reasoning model thinks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasoningEffort {
     /// Not at all.
@@ -171,7 +174,7 @@ pub enum ReasoningEffort {
 }
 
 /// Asks a model for a label.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LabelModel {
     /// For people.
@@ -187,8 +190,9 @@ pub struct LabelModel {
 }
 
 /// Runs the user's Python: `def grade(sample, item) -> float`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PythonGrader)]
 pub struct Python {
     /// For people.
     pub name: String,
@@ -203,7 +207,7 @@ pub struct Python {
 }
 
 /// Combines others by a formula.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Multi {
     /// For people.
     pub name: String,
@@ -214,8 +218,9 @@ pub struct Multi {
 }
 
 /// The graders of a [`Multi`]. OpenAI's guide has a map from names, its SDKs a single grader: both are read.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
+#[schema(as = MultiParts, no_recursion)]
 pub enum Parts {
     /// One, under its own name.
     One(Box<Grader>),

@@ -7,8 +7,9 @@ use serde::{
 use std::fmt;
 
 /// One message to a judge.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = JudgeMessage)]
 pub struct Message {
     /// Who speaks.
     pub role: Role,
@@ -20,7 +21,7 @@ pub struct Message {
 }
 
 /// Who speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The person.
@@ -34,7 +35,7 @@ pub enum Role {
 }
 
 /// The type of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageKind {
     /// A message.
@@ -42,8 +43,9 @@ pub enum MessageKind {
 }
 
 /// What a message says: a template, a part, or a list of both.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
+#[schema(as = MessageContent)]
 pub enum Content {
     /// A template.
     Text(String),
@@ -54,8 +56,9 @@ pub enum Content {
 }
 
 /// One of several parts of a message.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
+#[schema(as = MessagePiece)]
 pub enum Piece {
     /// A template.
     Text(String),
@@ -64,8 +67,9 @@ pub enum Piece {
 }
 
 /// A part of a message; its texts are templates.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[schema(as = MessagePart)]
 pub enum Part {
     /// Text to the model.
     InputText {
@@ -93,8 +97,9 @@ pub enum Part {
 }
 
 /// How closely a picture is looked at.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ImageDetail)]
 pub enum Detail {
     /// Closely.
     High,
@@ -106,7 +111,7 @@ pub enum Detail {
 }
 
 /// Sound in base64.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Audio {
     /// A template: base64.
@@ -116,7 +121,7 @@ pub struct Audio {
 }
 
 /// The format of a sound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AudioFormat {
     /// MPEG layer 3.

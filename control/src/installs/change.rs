@@ -4,7 +4,7 @@ use super::{check_version, read, write_record};
 use crate::{
     app::App,
     body::{Body, present},
-    change::{Change, Effect},
+    change::{Change, Changed, Effect},
     endpoints::offer_of,
     error::{Answer, Error},
     params::Id,
@@ -15,13 +15,22 @@ use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
 
 /// The request.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct InstallChange {
     #[serde(deserialize_with = "present")]
+    #[schema(required)]
     version: Option<u32>,
 }
 
+/// Pins an install to a version that was once live, or lets it follow what is live (`null`).
+#[utoipa::path(
+    patch,
+    path = "/v1/installs/{id}",
+    params(("id" = InstallId, Path)),
+    request_body(content = InstallChange, example = json!({"version": 3})),
+    responses((status = 200, body = Changed<super::Install>), (status = 409, description = "conflict")),
+)]
 pub(crate) async fn change(
     admin: Admin,
     State(app): State<App>,

@@ -4,7 +4,7 @@ use super::{Install, Row, check_version, write_record};
 use crate::{
     app::App,
     body::{Body, word},
-    change::{Begun, Change, Effect},
+    change::{Begun, Change, Changed, Effect},
     endpoints::{Offer, offer_to_anyone},
     error::{Answer, Error},
     names, orgs,
@@ -21,7 +21,7 @@ use serde::Deserialize;
 use sqlx::PgConnection;
 
 /// The request.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewInstall {
     endpoint: EndpointId,
@@ -34,6 +34,20 @@ pub(crate) struct NewInstall {
     credential: Option<CredentialId>,
 }
 
+/// Installs another org's endpoint under a name of one's own.
+#[utoipa::path(
+    post,
+    path = "/v1/installs",
+    request_body(
+        content = NewInstall,
+        example = json!({"endpoint": "ep_0198c0de00007000800000000000000a", "name": "poet", "payer": "publisher"})
+    ),
+    responses(
+        (status = 201, body = Changed<Install>),
+        (status = 404, description = "not_found"),
+        (status = 409, description = "conflict, idempotency_mismatch"),
+    ),
+)]
 pub(crate) async fn create(admin: Admin, State(app): State<App>, body: Body<NewInstall>) -> Answer {
     let new = body.value;
     let mut change = match Change::begin(&app, admin.org, body.once).await? {

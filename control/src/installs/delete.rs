@@ -3,7 +3,7 @@
 use super::read;
 use crate::{
     app::App,
-    change::{Change, Effect},
+    change::{Change, Changed, Deleted, Effect},
     error::Answer,
     names,
     params::Id,
@@ -15,8 +15,14 @@ use alphagate_contract::{
     record::{RecordKey, RecordValue},
 };
 use axum::{extract::State, http::StatusCode};
-use serde_json::json;
 
+/// Deletes an install: its name is free again.
+#[utoipa::path(
+    delete,
+    path = "/v1/installs/{id}",
+    params(("id" = InstallId, Path)),
+    responses((status = 200, body = Changed<Deleted<InstallId>>)),
+)]
 pub(crate) async fn delete(admin: Admin, State(app): State<App>, Id(id): Id<InstallId>) -> Answer {
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
     let install = read::lock(change.db(), admin.org, id).await?;
@@ -28,5 +34,5 @@ pub(crate) async fn delete(admin: Admin, State(app): State<App>, Id(id): Id<Inst
     let key = RecordKey::Name(admin.org, install.name.clone());
     records::put(change.db(), admin.org, key, &RecordValue::Gone).await?;
     names::release(change.db(), admin.org, &install.name).await?;
-    change.finish(StatusCode::OK, Effect::Plain, &json!({"id": id, "deleted": true})).await
+    change.finish(StatusCode::OK, Effect::Plain, &Deleted::new(id)).await
 }

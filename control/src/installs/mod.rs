@@ -26,8 +26,13 @@ use sqlx::PgConnection;
 use std::collections::HashSet;
 use uuid::Uuid;
 
+/// What the OpenAPI document says of these routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(create::create, read::list, read::get, change::change, delete::delete))]
+pub(crate) struct Docs;
+
 /// An install as its org reads it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Install {
     id: InstallId,
     name: EndpointName,

@@ -29,6 +29,13 @@ pub(super) async fn lock(db: &mut PgConnection, org: OrgId, id: InstallId) -> Re
     row.ok_or(Code::NotFound)?.try_into()
 }
 
+/// Reads an install.
+#[utoipa::path(
+    get,
+    path = "/v1/installs/{id}",
+    params(("id" = InstallId, Path)),
+    responses((status = 200, body = Install)),
+)]
 pub(crate) async fn get(
     admin: Admin,
     State(app): State<App>,
@@ -46,6 +53,13 @@ pub(crate) async fn get(
     Ok(Json(row.ok_or(Code::NotFound)?.try_into()?))
 }
 
+/// Lists installs, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/installs",
+    params(PageQuery),
+    responses((status = 200, body = Page<Install>)),
+)]
 pub(crate) async fn list(
     admin: Admin,
     State(app): State<App>,

@@ -15,6 +15,13 @@ use alphagate_contract::{
 use axum::extract::State;
 use uuid::Uuid;
 
+/// Cancels a job: a queued one ends at once, a runner is told to stop. As often as one likes.
+#[utoipa::path(
+    post,
+    path = "/v1/jobs/{id}/cancel",
+    params(("id" = JobId, Path)),
+    responses((status = 200, body = super::view::Job)),
+)]
 pub(crate) async fn cancel(evaluator: Evaluator, State(app): State<App>, Id(job): Id<JobId>) -> Answer {
     let org = evaluator.org;
     let mut tx = app.tenants().begin(org).await?;

@@ -35,14 +35,35 @@ struct Peek {
     jobs: Option<IgnoredAny>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewJobs)]
 struct Batch {
     jobs: Vec<JobRequest>,
 }
 
+/// One job, or a batch.
+#[derive(utoipa::ToSchema)]
+#[serde(untagged)]
+#[schema(as = PostedJobs)]
+#[expect(dead_code, reason = "the two forms of the body, for the document")]
+enum Posting {
+    One(Box<JobRequest>),
+    Batch(Batch),
+}
+
+/// What was made: a job for a job, a list for a batch.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+#[schema(as = CreatedJobs)]
+enum Created {
+    One(Box<Job>),
+    Batch(Made),
+}
+
 /// The answer to a batch.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = MadeJobs)]
 struct Made {
     data: Vec<Job>,
 }
@@ -63,6 +84,16 @@ impl FromRequest<App> for Posted {
     }
 }
 
+/// Makes a job, or a batch of up to 1,000 that is made as a whole or not at all.
+#[utoipa::path(
+    post,
+    path = "/v1/jobs",
+    request_body(
+        content = Posting,
+        example = json!({"language": "python", "source": "print(40 + 2)", "limits": {"wall_ms": 5000}})
+    ),
+    responses((status = 201, body = Created), (status = 409, description = "idempotency_mismatch")),
+)]
 pub(crate) async fn create(evaluator: Evaluator, State(app): State<App>, posted: Posted) -> Answer {
     if posted.jobs.is_empty() || posted.jobs.len() > BATCH_MAX {
         return Err(Error::field("jobs", format!("between 1 and {BATCH_MAX} jobs")));
@@ -90,12 +121,12 @@ pub(crate) async fn create(evaluator: Evaluator, State(app): State<App>, posted:
 }
 
 async fn answer(db: &mut sqlx::PgConnection, org: OrgId, ids: &[JobId], is_batch: bool) -> Answer<Vec<u8>> {
-    let jobs = read::find_all(db, org, ids).await?;
-    let text = match (is_batch, jobs.as_slice()) {
-        (false, [job]) => serde_json::to_vec(job),
-        _ => serde_json::to_vec(&Made { data: jobs }),
+    let mut jobs = read::find_all(db, org, ids).await?;
+    let created = match jobs.pop_if(|_| !is_batch) {
+        Some(job) => Created::One(Box::new(job)),
+        None => Created::Batch(Made { data: jobs }),
     };
-    text.map_err(Error::internal)
+    serde_json::to_vec(&created).map_err(Error::internal)
 }
 
 fn created(body: Vec<u8>) -> Response {

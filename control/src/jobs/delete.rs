@@ -20,6 +20,13 @@ const RETENTION_DAYS: i32 = 30;
 /// Most jobs that one round of housekeeping deletes: the next one goes on.
 const OLD_MAX: i64 = 5_000;
 
+/// Deletes a job that has ended.
+#[utoipa::path(
+    delete,
+    path = "/v1/jobs/{id}",
+    params(("id" = JobId, Path)),
+    responses((status = 204), (status = 409, description = "conflict")),
+)]
 pub(crate) async fn delete(
     evaluator: Evaluator,
     State(app): State<App>,

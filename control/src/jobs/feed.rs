@@ -72,8 +72,9 @@ impl FromStr for Place {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "lowercase")]
+#[schema(as = JobEventOf)]
 pub(crate) enum What {
     /// It is in the queue.
     Queued { at: DateTime<Utc> },
@@ -86,7 +87,8 @@ pub(crate) enum What {
 }
 
 /// A message, the same on every transport.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[schema(as = JobEvent)]
 pub(crate) struct Message {
     /// Where to go on after it.
     pub(crate) id: String,

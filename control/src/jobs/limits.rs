@@ -31,8 +31,9 @@ const DISK_BYTES: Bound = Bound { name: "disk_bytes", least: 0, default: 64 * MI
 const OUTPUT_BYTES: Bound = Bound { name: "output_bytes", least: 0, default: MIB, most: 64 * MIB };
 
 /// Limits as a caller writes them; what is not said is the default.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewJobLimits)]
 pub(super) struct LimitsRequest {
     wall_ms: Option<u64>,
     cpu_ms: Option<u64>,

@@ -55,6 +55,24 @@ use alphagate_contract::{
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+/// What the OpenAPI document says of these routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(
+    create::create,
+    read::list,
+    read::get,
+    delete::delete,
+    cancel::cancel,
+    retry::retry,
+    output::download,
+    output::artefact,
+    queue::own,
+    queue::all,
+    settings::get,
+    settings::put
+))]
+pub(crate) struct Docs;
+
 /// What a job does.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Work {
@@ -75,7 +93,20 @@ impl Work {
 }
 
 /// Who goes first among the jobs of an org. It ages: a low job passes the normal ones that come ten minutes later.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Priority {
     /// As if it had been due ten minutes before.

@@ -113,8 +113,9 @@ pub(crate) async fn read(
 }
 
 /// The query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct OutputQuery {
     #[serde(default = "stdout")]
     stream: Output,
@@ -124,6 +125,21 @@ const fn stdout() -> Output {
     Output::Stdout
 }
 
+/// Downloads an output, whole or in part.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}/output",
+    params(
+        ("id" = JobId, Path),
+        OutputQuery,
+        ("range" = Option<String>, Header, description = "`bytes=…`: one range; anything else means the whole."),
+    ),
+    responses(
+        (status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 206, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 416, description = "The range lies beyond the end."),
+    ),
+)]
 pub(crate) async fn download(
     evaluator: Evaluator,
     State(app): State<App>,
@@ -149,6 +165,21 @@ pub(crate) async fn download(
     send(&headers, bytes, async |range| read(&app, place, blob, range).await).await
 }
 
+/// Downloads a file that a job handed back, whole or in part.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}/artefacts/{path}",
+    params(
+        ("id" = JobId, Path),
+        ("path" = String, Path),
+        ("range" = Option<String>, Header, description = "`bytes=…`: one range; anything else means the whole."),
+    ),
+    responses(
+        (status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 206, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 416, description = "The range lies beyond the end."),
+    ),
+)]
 pub(crate) async fn artefact(
     evaluator: Evaluator,
     State(app): State<App>,

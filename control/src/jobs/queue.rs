@@ -18,7 +18,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// The state of a queue.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Queue {
     queued: i64,
     starting: i64,
@@ -29,7 +29,8 @@ pub(crate) struct Queue {
     throughput: Throughput,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = QueueOfPriority)]
 struct OfPriority {
     priority: Priority,
     depth: i64,
@@ -37,7 +38,8 @@ struct OfPriority {
     oldest_age_ms: i64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = QueueOfLabel)]
 struct OfLabel {
     label: String,
     depth: i64,
@@ -46,7 +48,7 @@ struct OfLabel {
 }
 
 /// Jobs that ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Throughput {
     last_minute: i64,
     last_hour: i64,
@@ -89,6 +91,13 @@ macro_rules! figures {
     };
 }
 
+/// Tells how deep the org's queue is, and how fast it moves.
+#[utoipa::path(
+    get,
+    operation_id = "queue",
+    path = "/v1/queue",
+    responses((status = 200, body = Queue)),
+)]
 pub(crate) async fn own(evaluator: Evaluator, State(app): State<App>) -> Answer<Json<Queue>> {
     let mut tx = app.tenants().begin(evaluator.org).await?;
     let rows = of_org(&mut tx, evaluator.org).await?;
@@ -100,6 +109,13 @@ async fn of_org(db: &mut PgConnection, org: OrgId) -> Result<Vec<Row>, sqlx::Err
     sqlx::query_as(figures!("org_id = $1")).bind(org.uuid()).fetch_all(db).await
 }
 
+/// Tells the same of all orgs together.
+#[utoipa::path(
+    get,
+    operation_id = "queue_of_all",
+    path = "/operator/v1/queue",
+    responses((status = 200, body = Queue)),
+)]
 pub(crate) async fn all(_: Operator, State(app): State<App>) -> Answer<Json<Queue>> {
     let rows: Vec<Row> =
         sqlx::query_as(figures!("$1::uuid IS NULL")).bind(None::<Uuid>).fetch_all(app.system()).await?;

@@ -29,8 +29,9 @@ const CLOCKS_APART: &str = "interval '1 hour'";
 const SEARCH_MAX_LEN: usize = 200;
 
 /// Who a job belongs to.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = JobOwnerKind)]
 enum OwnerKind {
     Caller,
     Sample,
@@ -39,13 +40,15 @@ enum OwnerKind {
 }
 
 /// The query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct JobsQuery {
     state: Option<State>,
     outcome: Option<Outcome>,
     language: Option<Language>,
     label: Option<String>,
+    #[param(inline)]
     owner: Option<OwnerKind>,
     run: Option<RunId>,
     /// Made then or later.
@@ -54,6 +57,7 @@ pub(crate) struct JobsQuery {
     to: Option<DateTime<Utc>>,
     /// A part of the name, whatever its case; or an id.
     search: Option<String>,
+    #[param(value_type = Option<i64>, example = 20)]
     limit: Option<String>,
     cursor: Option<String>,
 }
@@ -130,6 +134,13 @@ impl JobsQuery {
     }
 }
 
+/// Lists jobs, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs",
+    params(JobsQuery),
+    responses((status = 200, body = Page<Job>)),
+)]
 pub(crate) async fn list(
     evaluator: Evaluator,
     extract::State(app): extract::State<App>,
@@ -146,6 +157,13 @@ pub(crate) async fn list(
     Ok(Json(list.answer(&app, wanted.size(), jobs, |job: &Job| job.id.uuid())?))
 }
 
+/// Reads a job with every attempt.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}",
+    params(("id" = JobId, Path)),
+    responses((status = 200, body = Job)),
+)]
 pub(crate) async fn get(
     evaluator: Evaluator,
     extract::State(app): extract::State<App>,

@@ -23,14 +23,17 @@ const LABEL_MAX_LEN: usize = 64;
 const IMAGE_MAX_LEN: usize = 32;
 
 /// A job as a caller writes it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewJob)]
 pub(super) struct JobRequest {
     pub(super) name: Option<Label>,
     source: Option<String>,
     files: Option<Vec<FileRequest>>,
     entry: Option<FilePath>,
+    #[schema(value_type = Option<Language>)]
     language: Option<String>,
+    #[schema(value_type = Option<String>, pattern = "^[a-z0-9-]{1,32}$")]
     image: Option<ImageName>,
     #[serde(default)]
     argv: Vec<String>,
@@ -51,8 +54,9 @@ pub(super) struct JobRequest {
     artefacts: Vec<FilePath>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewJobFile)]
 struct FileRequest {
     path: FilePath,
     content: Option<String>,

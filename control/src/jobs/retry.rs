@@ -24,6 +24,13 @@ struct Row {
     owner: OwnerColumns,
 }
 
+/// Runs an ended job again, a parked one too, with all its chances.
+#[utoipa::path(
+    post,
+    path = "/v1/jobs/{id}/retry",
+    params(("id" = JobId, Path)),
+    responses((status = 200, body = super::view::Job), (status = 409, description = "conflict")),
+)]
 pub(crate) async fn retry(evaluator: Evaluator, State(app): State<App>, Id(job): Id<JobId>) -> Answer {
     let org = evaluator.org;
     let mut tx = app.tenants().begin(org).await?;

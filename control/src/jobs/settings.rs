@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 const SETTING_MAX: i32 = 100_000;
 
 /// What is set; none: the default.
-#[derive(Debug, Default, Serialize, Deserialize, sqlx::FromRow)]
+#[derive(Debug, Default, Serialize, Deserialize, sqlx::FromRow, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct QueueSettings {
     /// Sandboxes at once.
@@ -42,6 +42,14 @@ impl QueueSettings {
     }
 }
 
+/// Reads how much an org may run at once, and how long its ended jobs are kept.
+#[utoipa::path(
+    get,
+    operation_id = "queue_settings",
+    path = "/operator/v1/orgs/{id}/queue",
+    params(("id" = OrgId, Path)),
+    responses((status = 200, body = QueueSettings)),
+)]
 pub(crate) async fn get(
     _: Operator,
     State(app): State<App>,
@@ -57,6 +65,15 @@ pub(crate) async fn get(
     Ok(Json(found.unwrap_or_default()))
 }
 
+/// Says how much an org may run at once, and how long its ended jobs are kept.
+#[utoipa::path(
+    put,
+    operation_id = "set_queue_settings",
+    path = "/operator/v1/orgs/{id}/queue",
+    params(("id" = OrgId, Path)),
+    request_body(content = QueueSettings, example = json!({"sandbox_max": 50})),
+    responses((status = 200, body = QueueSettings)),
+)]
 pub(crate) async fn put(
     _: Operator,
     State(app): State<App>,

@@ -26,8 +26,9 @@ macro_rules! columns {
 pub(super) use columns;
 
 /// Where a job is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = JobState)]
 pub(crate) enum State {
     /// It waits for a runner, or for its time.
     Queued,
@@ -44,8 +45,9 @@ pub(crate) enum State {
 }
 
 /// Who is told when it ends.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[schema(as = JobOwner)]
 enum OwnerView {
     Caller,
     Sample { run: RunId, item: OutputItemId },
@@ -54,7 +56,7 @@ enum OwnerView {
 }
 
 /// A job.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Job {
     pub(crate) id: JobId,
     kind: Kind,
@@ -85,7 +87,8 @@ pub(crate) struct Job {
 }
 
 /// What it has written so far.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = JobOutput)]
 struct Output {
     stdout: Written,
     stderr: Written,
@@ -93,29 +96,31 @@ struct Output {
     truncated: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = JobStream)]
 struct Written {
     bytes: i64,
     preview: Preview,
 }
 
 /// The beginning of an output: text if it is text, else base64.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(tag = "encoding", rename_all = "lowercase")]
+#[schema(as = OutputPreview)]
 enum Preview {
     Utf8 { data: String },
     Base64 { data: String },
 }
 
 /// A file that it handed back.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Artefact {
     pub(super) path: String,
     pub(super) bytes: i64,
 }
 
 /// One attempt at it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Attempt {
     id: AttemptId,
     pub(crate) number: i32,
@@ -127,11 +132,15 @@ pub(crate) struct Attempt {
     ending: Option<EndingView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
+#[schema(as = AttemptEnding)]
 enum EndingView {
     Reported(Ending),
-    Lost { how: &'static str },
+    Lost {
+        #[schema(pattern = "^lost$")]
+        how: &'static str,
+    },
 }
 
 #[derive(sqlx::FromRow)]

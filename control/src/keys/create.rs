@@ -4,12 +4,19 @@ use super::{NewKey, mint};
 use crate::{
     app::App,
     body::Body,
-    change::{Begun, Change, Effect},
+    change::{Begun, Change, Changed, Effect},
     error::Answer,
     principal::Admin,
 };
 use axum::{extract::State, http::StatusCode};
 
+/// Makes a key. Only this answer shows its text.
+#[utoipa::path(
+    post,
+    path = "/v1/keys",
+    request_body(content = NewKey, example = json!({"name": "production", "scopes": ["call"]})),
+    responses((status = 201, body = Changed<super::Minted>), (status = 409, description = "idempotency_mismatch")),
+)]
 pub(crate) async fn create(admin: Admin, State(app): State<App>, body: Body<NewKey>) -> Answer {
     let mut change = match Change::begin(&app, admin.org, body.once).await? {
         Begun::Fresh(change) => change,

@@ -35,9 +35,15 @@ use sqlx::PgConnection;
 use std::collections::HashSet;
 use uuid::Uuid;
 
+/// What the OpenAPI document says of these routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(create::create, read::list, read::get, revoke::revoke, rotate::rotate))]
+pub(crate) struct Docs;
+
 /// What a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = KeyScope)]
 pub enum Scope {
     /// Call endpoints at the edge.
     Call,
@@ -52,7 +58,7 @@ pub enum Scope {
 }
 
 /// What a new key is to be.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewKey {
     pub(crate) name: Label,
@@ -68,7 +74,7 @@ const fn live() -> Mode {
 }
 
 /// A key as admins read it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Key {
     id: KeyId,
     name: String,
@@ -82,7 +88,8 @@ pub(crate) struct Key {
 }
 
 /// A key in the answer that makes it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = MintedKey)]
 pub(crate) struct Minted {
     #[serde(flatten)]
     key: Key,

@@ -29,11 +29,25 @@ pub(super) async fn find(db: &mut PgConnection, org: OrgId, id: KeyId) -> Result
     row.ok_or(Code::NotFound)?.try_into()
 }
 
+/// Reads a key: never its text.
+#[utoipa::path(
+    get,
+    path = "/v1/keys/{id}",
+    params(("id" = KeyId, Path)),
+    responses((status = 200, body = Key)),
+)]
 pub(crate) async fn get(admin: Admin, State(app): State<App>, Id(id): Id<KeyId>) -> Answer<Json<Key>> {
     let mut tx = app.tenants().begin(admin.org).await?;
     Ok(Json(find(&mut tx, admin.org, id).await?))
 }
 
+/// Lists keys, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/keys",
+    params(PageQuery),
+    responses((status = 200, body = Page<Key>)),
+)]
 pub(crate) async fn list(
     admin: Admin,
     State(app): State<App>,

@@ -3,7 +3,7 @@
 use super::{read, write_record};
 use crate::{
     app::App,
-    change::{Change, Effect},
+    change::{Change, Changed, Effect},
     error::{Answer, Error},
     params::Id,
     principal::Admin,
@@ -12,6 +12,13 @@ use alphagate_contract::id::{KeyId, OrgId};
 use axum::{extract::State, http::StatusCode};
 use sqlx::PgConnection;
 
+/// Revokes a key, for ever. As often as one likes; the first time counts.
+#[utoipa::path(
+    delete,
+    path = "/v1/keys/{id}",
+    params(("id" = KeyId, Path)),
+    responses((status = 200, body = Changed<super::Key>)),
+)]
 pub(crate) async fn revoke(admin: Admin, State(app): State<App>, Id(id): Id<KeyId>) -> Answer {
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
     mark_revoked(change.db(), admin.org, id).await?;

@@ -4,7 +4,7 @@ use super::{Minted, NewKey, mint, read, revoke::mark_revoked, write_record};
 use crate::{
     app::App,
     body::Body,
-    change::{Begun, Change, Effect},
+    change::{Begun, Change, Changed, Effect},
     error::{Answer, Error},
     params::Id,
     principal::Admin,
@@ -23,8 +23,9 @@ use sqlx::PgConnection;
 const OVERLAP_MAX_S: u32 = 30 * 24 * 60 * 60;
 
 /// The request.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = KeyRotation)]
 pub(crate) struct Rotation {
     /// How long the old key goes on; 0 revokes it at once.
     overlap_s: u32,
@@ -33,13 +34,25 @@ pub(crate) struct Rotation {
     expires_at: Option<DateTime<Utc>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = RotatedKey)]
 struct Rotated {
     #[serde(flatten)]
     minted: Minted,
     replaces: KeyId,
 }
 
+/// Makes a successor with the same name, scopes and mode; the old key works for a while longer.
+#[utoipa::path(
+    post,
+    path = "/v1/keys/{id}/rotate",
+    params(("id" = KeyId, Path)),
+    request_body(content = Rotation, example = json!({"overlap_s": 3600})),
+    responses(
+        (status = 201, body = Changed<Rotated>),
+        (status = 409, description = "conflict, idempotency_mismatch"),
+    ),
+)]
 pub(crate) async fn rotate(
     admin: Admin,
     State(app): State<App>,

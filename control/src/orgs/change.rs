@@ -4,7 +4,7 @@ use super::{find, write_record};
 use crate::{
     app::App,
     body::Body,
-    change::{Effect, mark},
+    change::{Changed, Effect},
     error::{Answer, Error},
     params::Id,
     principal::Operator,
@@ -13,16 +13,23 @@ use crate::{
 use alphagate_contract::{id::OrgId, problem::Code};
 use axum::{Json, extract::State, response::IntoResponse as _};
 use serde::Deserialize;
-use serde_json::Value;
 
 /// The request; what is not named stays.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OrgChange {
     name: Option<Label>,
     suspended: Option<bool>,
 }
 
+/// Renames, suspends or resumes an org. A suspension holds from the answer on, if the edge accepted.
+#[utoipa::path(
+    patch,
+    path = "/operator/v1/orgs/{id}",
+    params(("id" = OrgId, Path)),
+    request_body(content = OrgChange, example = json!({"suspended": true})),
+    responses((status = 200, body = Changed<super::Org>)),
+)]
 pub(crate) async fn change(
     _: Operator,
     State(app): State<App>,
@@ -47,9 +54,5 @@ pub(crate) async fn change(
     let found = find(&mut tx, org).await?.ok_or_else(|| Error::internal("the org is not there"))?;
     tx.commit().await?;
     let accepted = app.courier().deliver(org).await;
-    let Ok(Value::Object(mut answer)) = serde_json::to_value(found) else {
-        return Err(Error::internal("an answer is an object"));
-    };
-    mark(&mut answer, Effect::Plain, accepted);
-    Ok(Json(answer).into_response())
+    Ok(Json(Changed::new(found, Effect::Plain, accepted)).into_response())
 }

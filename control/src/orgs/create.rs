@@ -4,7 +4,7 @@ use super::{find, write_record};
 use crate::{
     app::App,
     body::Body,
-    change::{Effect, mark},
+    change::{Changed, Effect},
     error::{Answer, Error},
     keys::{self, Minted, NewKey, Scope},
     principal::Operator,
@@ -13,21 +13,28 @@ use crate::{
 use alphagate_contract::{id::OrgId, key::Mode};
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse as _};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// The request.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewOrg {
     name: Label,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = CreatedOrg)]
 struct Created {
     org: super::Org,
     admin_key: Minted,
 }
 
+/// Makes an org, and the key that its first admin starts with.
+#[utoipa::path(
+    post,
+    path = "/operator/v1/orgs",
+    request_body(content = NewOrg, example = json!({"name": "Acme"})),
+    responses((status = 201, body = Changed<Created>)),
+)]
 pub(crate) async fn create(_: Operator, State(app): State<App>, body: Body<NewOrg>) -> Answer {
     let org = app.new_id(OrgId::new);
     let mut tx = app.system().begin().await?;
@@ -41,11 +48,8 @@ pub(crate) async fn create(_: Operator, State(app): State<App>, body: Body<NewOr
     let found = find(&mut tx, org).await?.ok_or_else(|| Error::internal("the new org is not there"))?;
     tx.commit().await?;
     let accepted = app.courier().deliver(org).await;
-    let Ok(Value::Object(mut answer)) = serde_json::to_value(Created { org: found, admin_key }) else {
-        return Err(Error::internal("an answer is an object"));
-    };
-    mark(&mut answer, Effect::Plain, accepted);
-    Ok((StatusCode::CREATED, Json(answer)).into_response())
+    let created = Created { org: found, admin_key };
+    Ok((StatusCode::CREATED, Json(Changed::new(created, Effect::Plain, accepted))).into_response())
 }
 
 fn first_key() -> Result<NewKey, Error> {

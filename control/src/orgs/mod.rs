@@ -23,8 +23,13 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+/// What the OpenAPI document says of these routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(create::create, read::list, read::get, change::change, read::own))]
+pub(crate) struct Docs;
+
 /// An org as the operator and its own admins read it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Org {
     id: OrgId,
     name: String,

@@ -12,6 +12,13 @@ use alphagate_contract::{id::OrgId, problem::Code};
 use axum::{Json, extract::State};
 use uuid::Uuid;
 
+/// Lists every org, newest first.
+#[utoipa::path(
+    get,
+    path = "/operator/v1/orgs",
+    params(PageQuery),
+    responses((status = 200, body = Page<Org>)),
+)]
 pub(crate) async fn list(
     _: Operator,
     State(app): State<App>,
@@ -32,11 +39,24 @@ pub(crate) async fn list(
     Ok(Json(list.answer(&app, wanted.size(), orgs, |org: &Org| org.id.uuid())?))
 }
 
+/// Reads an org.
+#[utoipa::path(
+    get,
+    path = "/operator/v1/orgs/{id}",
+    params(("id" = OrgId, Path)),
+    responses((status = 200, body = Org)),
+)]
 pub(crate) async fn get(_: Operator, State(app): State<App>, Id(org): Id<OrgId>) -> Answer<Json<Org>> {
     let mut system = app.system().acquire().await?;
     Ok(Json(find(&mut system, org).await?.ok_or(Code::NotFound)?))
 }
 
+/// Reads the org that the key belongs to.
+#[utoipa::path(
+    get,
+    path = "/v1/org",
+    responses((status = 200, body = Org), (status = 404, description = "not_found")),
+)]
 pub(crate) async fn own(admin: Admin, State(app): State<App>) -> Answer<Json<Org>> {
     let mut tx = app.tenants().begin(admin.org).await?;
     Ok(Json(find(&mut tx, admin.org).await?.ok_or(Code::NotFound)?))

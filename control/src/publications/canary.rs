@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::App,
     body::Body,
-    change::{Begun, Change, Effect},
+    change::{Begun, Change, Changed, Effect},
     endpoints::{self, Endpoint},
     error::{Answer, Error},
     params::Id,
@@ -29,17 +29,29 @@ use serde::Deserialize;
 use serde_json::json;
 
 /// The request.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewCanary {
     version: u32,
     /// The share of keys, 1 to 99.
+    #[schema(minimum = 1, maximum = 99)]
     percent: u8,
     /// Past the gate; needs the scope `force`.
     #[serde(default)]
     force: bool,
 }
 
+/// Tries a version on a share of the keys, under the same gate.
+#[utoipa::path(
+    post,
+    path = "/v1/endpoints/{id}/canary",
+    params(("id" = EndpointId, Path)),
+    request_body(content = NewCanary, example = json!({"version": 2, "percent": 10})),
+    responses(
+        (status = 201, body = Changed<super::Publication>),
+        (status = 409, description = "conflict, idempotency_mismatch"),
+    ),
+)]
 pub(crate) async fn start(
     admin: Admin,
     State(app): State<App>,
@@ -76,7 +88,13 @@ fn check(endpoint: &Endpoint, wanted: Canary) -> Result<(), Error> {
     }
 }
 
-/// Also ends the publication of a canary that is still measured.
+/// Ends a canary, and the publication of one that is still measured.
+#[utoipa::path(
+    delete,
+    path = "/v1/endpoints/{id}/canary",
+    params(("id" = EndpointId, Path)),
+    responses((status = 200, body = Changed<Endpoint>)),
+)]
 pub(crate) async fn stop(admin: Admin, State(app): State<App>, Id(id): Id<EndpointId>) -> Answer {
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
     let db = change.db();

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     app::App,
-    change::{Change, Effect},
+    change::{Change, Changed, Effect},
     endpoints,
     error::{Answer, Error},
     params::Ids,
@@ -20,6 +20,13 @@ use alphagate_contract::{
 };
 use axum::{extract::State, http::StatusCode};
 
+/// Cancels a running publication; its runs are stopped.
+#[utoipa::path(
+    post,
+    path = "/v1/endpoints/{id}/publications/{publication}/cancel",
+    params(("id" = EndpointId, Path), ("publication" = PublicationId, Path)),
+    responses((status = 200, body = Changed<super::Publication>), (status = 409, description = "conflict")),
+)]
 pub(crate) async fn cancel(
     admin: Admin,
     State(app): State<App>,

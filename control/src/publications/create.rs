@@ -9,7 +9,7 @@ use super::{
 use crate::{
     app::App,
     body::{Body, present},
-    change::{Begun, Change, Effect},
+    change::{Begun, Change, Changed, Effect},
     endpoints::{self, Endpoint},
     error::{Answer, Error},
     gates,
@@ -28,12 +28,13 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 /// The request.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPublication {
     version: u32,
     /// What the caller believes to be live; it must be said, though it may be null.
     #[serde(deserialize_with = "present")]
+    #[schema(required)]
     expected_live: Option<u32>,
     /// Past the gate; needs the scope `force`.
     #[serde(default)]
@@ -50,6 +51,17 @@ impl NewPublication {
     }
 }
 
+/// Publishes a version, or rolls back by publishing an older one. It says `running` while the gate has no verdict.
+#[utoipa::path(
+    post,
+    path = "/v1/endpoints/{id}/publications",
+    params(("id" = EndpointId, Path)),
+    request_body(content = NewPublication, example = json!({"version": 2, "expected_live": 1})),
+    responses(
+        (status = 201, body = Changed<super::Publication>),
+        (status = 409, description = "conflict, idempotency_mismatch"),
+    ),
+)]
 pub(crate) async fn create(
     admin: Admin,
     State(app): State<App>,

@@ -35,6 +35,11 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+/// What the OpenAPI document says of these routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(create::create, read::list, read::get, cancel::cancel, canary::start, canary::stop))]
+pub(crate) struct Docs;
+
 /// Names the columns of [`Row`].
 macro_rules! select {
     ($rest:literal) => {
@@ -48,8 +53,9 @@ macro_rules! select {
 use select;
 
 /// Where a publication stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = PublicationState)]
 pub(crate) enum State {
     /// It waits for its verdicts.
     Running,
@@ -66,8 +72,9 @@ pub(crate) enum State {
 }
 
 /// Why a publication ended without going live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = PublicationReason)]
 pub(crate) enum Why {
     /// Failed: see the verdicts.
     ThresholdsMissed,
@@ -88,7 +95,7 @@ pub(crate) enum Why {
 }
 
 /// A publication as its publisher reads it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Publication {
     pub(crate) id: PublicationId,
     endpoint: EndpointId,

@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// One eval of the gate.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = GateProgress)]
 pub(super) struct Progress {
     eval: EvalId,
     eval_revision: i64,
@@ -37,7 +38,8 @@ pub(super) struct Progress {
     failing: Vec<Item>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = GateCounts)]
 struct Counts {
     passed: i64,
     failed: i64,
@@ -47,7 +49,8 @@ struct Counts {
     total: i64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = FailingItem)]
 struct Item {
     id: OutputItemId,
     url: String,

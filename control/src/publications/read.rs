@@ -26,12 +26,21 @@ use uuid::Uuid;
 const WAIT_MAX_S: u64 = 55;
 
 /// The query of a publication.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct WaitQuery {
+    #[param(value_type = Option<u64>)]
     wait_s: Option<String>,
 }
 
+/// Reads a publication; with `wait_s` it is held until the publication has ended, or for so many seconds.
+#[utoipa::path(
+    get,
+    path = "/v1/endpoints/{id}/publications/{publication}",
+    params(("id" = EndpointId, Path), ("publication" = PublicationId, Path), WaitQuery),
+    responses((status = 200, body = Publication)),
+)]
 pub(crate) async fn get(
     admin: Admin,
     State(app): State<App>,
@@ -88,6 +97,13 @@ pub(super) async fn view(
     Ok(publication)
 }
 
+/// Lists publications, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/endpoints/{id}/publications",
+    params(("id" = EndpointId, Path), PageQuery),
+    responses((status = 200, body = Page<Publication>)),
+)]
 pub(crate) async fn list(
     admin: Admin,
     State(app): State<App>,

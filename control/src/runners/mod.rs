@@ -18,6 +18,19 @@ use crate::{
 use alphagate_contract::{id::RunnerId, problem::Code};
 use uuid::Uuid;
 
+/// What the OpenAPI document says of these routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(
+    token::create,
+    token::list,
+    token::revoke,
+    read::list,
+    read::drain,
+    register::register,
+    register::goodbye
+))]
+pub(crate) struct Docs;
+
 /// How long a runner that was not heard of is remembered, days.
 const FORGET_DAYS: i32 = 7;
 

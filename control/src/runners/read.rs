@@ -31,7 +31,8 @@ macro_rules! select {
 }
 
 /// A runner as the operator reads it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Runner)]
 pub(crate) struct RunnerView {
     id: RunnerId,
     token: RunnerTokenId,
@@ -54,14 +55,15 @@ pub(crate) struct RunnerView {
 }
 
 /// Jobs at once.
-#[derive(Debug, Default, Serialize, sqlx::FromRow)]
+#[derive(Debug, Default, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+#[schema(as = HostSlots)]
 struct Slots {
     sandbox: i64,
     sample: i64,
 }
 
 /// The hosts that are alive.
-#[derive(Debug, Serialize, sqlx::FromRow)]
+#[derive(Debug, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub(crate) struct Hosts {
     alive: i64,
     #[sqlx(flatten)]
@@ -110,6 +112,13 @@ impl From<Row> for RunnerView {
     }
 }
 
+/// Lists runners, newest first.
+#[utoipa::path(
+    get,
+    path = "/operator/v1/runners",
+    params(PageQuery),
+    responses((status = 200, body = Page<RunnerView>)),
+)]
 pub(crate) async fn list(
     _: Operator,
     State(app): State<App>,
@@ -129,6 +138,12 @@ pub(crate) async fn list(
 }
 
 /// Tells a runner to claim nothing more, and to leave when its last job is done. As often as one likes.
+#[utoipa::path(
+    post,
+    path = "/operator/v1/runners/{id}/drain",
+    params(("id" = RunnerId, Path)),
+    responses((status = 200, body = RunnerView)),
+)]
 pub(crate) async fn drain(
     _: Operator,
     State(app): State<App>,

@@ -21,6 +21,16 @@ const SLOTS_MAX: u32 = 10_000;
 /// Most images of a host.
 const IMAGES_MAX: usize = 64;
 
+/// Registers a host.
+#[utoipa::path(
+    post,
+    path = "/runner/v1/runners",
+    request_body(
+        content = Register,
+        example = json!({"name": "host-1", "labels": [], "slots": {"sandbox": 4, "sample": 16}, "version": "0.1.0", "engine": "runsc", "weak": false, "images": ["minimal"]})
+    ),
+    responses((status = 201, body = Registered)),
+)]
 pub(crate) async fn register(
     host: RunnerHost,
     State(app): State<App>,
@@ -74,6 +84,13 @@ fn check(new: &Register) -> Result<(), Error> {
     Ok(())
 }
 
+/// Says goodbye: what the host still holds, others take over.
+#[utoipa::path(
+    delete,
+    path = "/runner/v1/runners/{runner}",
+    params(("runner" = RunnerId, Path)),
+    responses((status = 204), (status = 409, description = "runner_unknown")),
+)]
 pub(crate) async fn goodbye(
     host: RunnerHost,
     State(app): State<App>,

@@ -49,7 +49,8 @@ struct Row {
 }
 
 /// A token as the operator reads it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = RunnerToken)]
 pub(crate) struct Token {
     id: RunnerTokenId,
     name: String,
@@ -58,7 +59,8 @@ pub(crate) struct Token {
 }
 
 /// A token in the answer that makes it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = MintedRunnerToken)]
 pub(crate) struct Minted {
     #[serde(flatten)]
     token: Token,
@@ -66,8 +68,9 @@ pub(crate) struct Minted {
 }
 
 /// The request.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewRunnerToken)]
 pub(crate) struct NewToken {
     name: Label,
 }
@@ -123,6 +126,14 @@ impl FromRequestParts<App> for RunnerHost {
     }
 }
 
+/// Makes a runner token. Only this answer shows its text.
+#[utoipa::path(
+    post,
+    operation_id = "create_token",
+    path = "/operator/v1/runner-tokens",
+    request_body(content = NewToken, example = json!({"name": "rack 1"})),
+    responses((status = 201, body = Minted)),
+)]
 pub(crate) async fn create(
     _: Operator,
     State(app): State<App>,
@@ -141,6 +152,14 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(Minted { token: row.into(), secret })))
 }
 
+/// Lists runner tokens, newest first.
+#[utoipa::path(
+    get,
+    operation_id = "list_tokens",
+    path = "/operator/v1/runner-tokens",
+    params(PageQuery),
+    responses((status = 200, body = Page<Token>)),
+)]
 pub(crate) async fn list(
     _: Operator,
     State(app): State<App>,
@@ -161,6 +180,13 @@ pub(crate) async fn list(
 }
 
 /// From the answer on, no request with the token is taken; what its runners hold, others take over.
+#[utoipa::path(
+    delete,
+    operation_id = "revoke_token",
+    path = "/operator/v1/runner-tokens/{id}",
+    params(("id" = RunnerTokenId, Path)),
+    responses((status = 200, body = Token)),
+)]
 pub(crate) async fn revoke(
     _: Operator,
     State(app): State<App>,

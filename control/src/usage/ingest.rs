@@ -18,7 +18,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 /// The answer: the edge may forget these.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = UsageAccepted)]
 pub(crate) struct Accepted {
     /// Events of the batch that are durable here now.
     accepted: usize,
@@ -96,6 +97,16 @@ impl<'a> From<&'a UsageEvent> for Row<'a> {
     }
 }
 
+/// Takes a batch of usage events. Each counts once, by its id.
+#[utoipa::path(
+    post,
+    path = "/internal/v1/usage",
+    request_body(
+        content = UsageBatch,
+        example = json!({"org": "org_0198c0de00007000800000000000000a", "events": []})
+    ),
+    responses((status = 200, body = Accepted)),
+)]
 pub(crate) async fn ingest(State(app): State<App>, Edge(body): Edge) -> Answer<Json<Accepted>> {
     let batch: UsageBatch = parse(&body)?;
     check(&batch)?;

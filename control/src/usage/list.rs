@@ -23,8 +23,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// Which side of an install is asking.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = UsageSide)]
 enum Side {
     #[default]
     Consumer,
@@ -32,10 +33,12 @@ enum Side {
 }
 
 /// The query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct UsageQuery {
     #[serde(default, rename = "as")]
+    #[param(inline)]
     side: Side,
     key: Option<KeyId>,
     endpoint: Option<EndpointId>,
@@ -44,12 +47,14 @@ pub(crate) struct UsageQuery {
     from: Option<DateTime<Utc>>,
     /// Before that.
     to: Option<DateTime<Utc>>,
+    #[param(value_type = Option<i64>, example = 20)]
     limit: Option<String>,
     cursor: Option<String>,
 }
 
 /// A usage event as admins read it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = UsageEntry)]
 pub(crate) struct Event {
     id: RequestId,
     at: DateTime<Utc>,
@@ -146,6 +151,13 @@ impl UsageQuery {
     }
 }
 
+/// Lists the org's own calls, or with `as=publisher` everybody's calls of its endpoints, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/usage",
+    params(UsageQuery),
+    responses((status = 200, body = Page<Event>)),
+)]
 pub(crate) async fn list(
     admin: Admin,
     State(app): State<App>,

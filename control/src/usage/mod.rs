@@ -10,6 +10,11 @@ pub(crate) use of_keys::{Spent, of_keys};
 
 use sqlx::PgConnection;
 
+/// What the OpenAPI document says of these routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(list::list, ingest::ingest))]
+pub(crate) struct Docs;
+
 /// The columns of an event, by name: `*` would break when a migration adds one under a running program.
 macro_rules! columns {
     () => {

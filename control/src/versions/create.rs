@@ -5,7 +5,7 @@ use super::Row;
 use crate::{
     app::App,
     body::Body,
-    change::{Begun, Change, Effect},
+    change::{Begun, Change, Changed, Effect},
     credentials, endpoints,
     error::{Answer, Error},
     params::Id,
@@ -22,6 +22,20 @@ use axum::{extract::State, http::StatusCode};
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 
+/// Makes a version: a configuration that never changes.
+#[utoipa::path(
+    post,
+    path = "/v1/endpoints/{id}/versions",
+    params(("id" = EndpointId, Path)),
+    request_body(
+        content = VersionConfig,
+        example = json!({"targets": [{"base_url": "https://api.openai.com/v1", "model": "gpt-5", "credential": "cred_0198c0de00007000800000000000000a"}], "instructions": "Write a haiku."})
+    ),
+    responses(
+        (status = 201, body = Changed<super::Version>),
+        (status = 409, description = "conflict, idempotency_mismatch"),
+    ),
+)]
 pub(crate) async fn create(
     admin: Admin,
     State(app): State<App>,

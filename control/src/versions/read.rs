@@ -12,6 +12,13 @@ use crate::{
 use alphagate_contract::{id::EndpointId, problem::Code};
 use axum::{Json, extract::State};
 
+/// Reads a version with its configuration.
+#[utoipa::path(
+    get,
+    path = "/v1/endpoints/{id}/versions/{number}",
+    params(("id" = EndpointId, Path), ("number" = u32, Path)),
+    responses((status = 200, body = Version)),
+)]
 pub(crate) async fn get(
     admin: Admin,
     State(app): State<App>,
@@ -30,6 +37,13 @@ pub(crate) async fn get(
     Ok(Json(row.ok_or(Code::NotFound)?.version(endpoint)?))
 }
 
+/// Lists versions without their configurations, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/endpoints/{id}/versions",
+    params(("id" = EndpointId, Path), PageQuery),
+    responses((status = 200, body = Page<Version>)),
+)]
 pub(crate) async fn list(
     admin: Admin,
     State(app): State<App>,

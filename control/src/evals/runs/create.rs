@@ -23,16 +23,33 @@ use serde_json::value::RawValue;
 const RUN_MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// The request.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewEvalRun)]
 pub(crate) struct NewRunBody {
     #[serde(default)]
     name: Option<Label>,
     #[serde(default)]
     metadata: Option<Metadata>,
+    #[schema(value_type = Object)]
     data_source: Box<RawValue>,
 }
 
+/// Starts a run of an eval.
+#[utoipa::path(
+    post,
+    path = "/v1/evals/{id}/runs",
+    params(("id" = EvalId, Path)),
+    request_body(
+        content = NewRunBody,
+        example = json!({"name": "first", "data_source": {"type": "responses", "model": "haiku", "source": {"type": "file_content", "content": [{"item": {"about": "rain"}}]}, "input_messages": {"type": "template", "template": [{"role": "user", "content": "{{item.about}}"}]}}})
+    ),
+    responses(
+        (status = 201, body = crate::evals::run::Run),
+        (status = 400, description = "unsupported_parameter"),
+        (status = 409, description = "conflict, idempotency_mismatch"),
+    ),
+)]
 pub(crate) async fn create(
     caller: Evaluator,
     State(app): State<App>,

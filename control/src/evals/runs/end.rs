@@ -6,7 +6,7 @@ use crate::{
     app::App,
     error::Answer,
     evals::{
-        run::{Run, deleted},
+        run::{DeletedRun, Run},
         stop,
     },
     params::Ids,
@@ -14,9 +14,14 @@ use crate::{
 };
 use alphagate_contract::id::{EvalId, RunId};
 use axum::{Json, extract::State};
-use serde_json::Value;
 
-/// Stops a run; one that has ended stays as it is.
+/// Stops a run, as the SDKs spell it; one that has ended stays as it is.
+#[utoipa::path(
+    post,
+    path = "/v1/evals/{id}/runs/{run}/cancel",
+    params(("id" = EvalId, Path), ("run" = RunId, Path)),
+    responses((status = 200, body = Run)),
+)]
 pub(crate) async fn cancel(
     caller: Evaluator,
     State(app): State<App>,
@@ -30,14 +35,36 @@ pub(crate) async fn cancel(
     Ok(Json(run))
 }
 
+/// Stops a run, as OpenAI's reference spells it; one that has ended stays as it is.
+#[utoipa::path(
+    post,
+    path = "/v1/evals/{id}/runs/{run}",
+    params(("id" = EvalId, Path), ("run" = RunId, Path)),
+    responses((status = 200, body = Run)),
+)]
+pub(crate) async fn cancel_by_post(
+    caller: Evaluator,
+    app: State<App>,
+    ids: Ids<EvalId, RunId>,
+) -> Answer<Json<Run>> {
+    cancel(caller, app, ids).await
+}
+
+/// Deletes a run with its output items.
+#[utoipa::path(
+    delete,
+    path = "/v1/evals/{id}/runs/{run}",
+    params(("id" = EvalId, Path), ("run" = RunId, Path)),
+    responses((status = 200, body = DeletedRun)),
+)]
 pub(crate) async fn delete(
     caller: Evaluator,
     State(app): State<App>,
     Ids(eval, run): Ids<EvalId, RunId>,
-) -> Answer<Json<Value>> {
+) -> Answer<Json<DeletedRun>> {
     let mut tx = app.tenants().begin(caller.org).await?;
     stop::must_exist(&mut tx, caller.org, eval, run).await?;
     stop::delete(&app, &mut tx, caller.org, &[run]).await?;
     tx.commit().await?;
-    Ok(Json(deleted(run)))
+    Ok(Json(DeletedRun::new(run)))
 }

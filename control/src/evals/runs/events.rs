@@ -29,6 +29,13 @@ struct Watching {
     over: bool,
 }
 
+/// Tells how a run goes on, as server-sent events `run`, each with the run's object; with its end the stream ends.
+#[utoipa::path(
+    get,
+    path = "/v1/evals/{id}/runs/{run}/events",
+    params(("id" = EvalId, Path), ("run" = RunId, Path)),
+    responses((status = 200, body = String, content_type = "text/event-stream")),
+)]
 pub(crate) async fn events(
     caller: Evaluator,
     State(app): State<App>,

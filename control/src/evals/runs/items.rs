@@ -22,7 +22,7 @@ use serde_json::{Value, value::RawValue};
 use uuid::Uuid;
 
 /// An output item as OpenAI's SDKs read it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct OutputItem {
     id: OutputItemId,
     object: &'static str,
@@ -31,8 +31,11 @@ pub(crate) struct OutputItem {
     eval_id: EvalId,
     status: String,
     datasource_item_id: i64,
+    #[schema(value_type = Object)]
     datasource_item: Box<RawValue>,
+    #[schema(value_type = Vec<Object>)]
     results: Vec<Box<RawValue>>,
+    #[schema(value_type = Option<Object>)]
     sample: Option<Value>,
 }
 
@@ -56,18 +59,23 @@ macro_rules! columns {
 }
 
 /// The query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ItemsQuery {
     after: Option<String>,
+    #[param(value_type = Option<i64>, example = 20)]
     limit: Option<String>,
+    #[param(inline)]
     order: Option<Order>,
+    #[param(inline)]
     status: Option<Status>,
 }
 
 /// How an item ended.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = OutputItemStatus)]
 enum Status {
     Pass,
     /// The API's reference spells it both ways.
@@ -107,6 +115,14 @@ impl Row {
     }
 }
 
+/// Reads an output item.
+#[utoipa::path(
+    get,
+    operation_id = "get_item",
+    path = "/v1/evals/{id}/runs/{run}/output_items/{item}",
+    params(("id" = EvalId, Path), ("run" = RunId, Path), ("item" = OutputItemId, Path)),
+    responses((status = 200, body = OutputItem)),
+)]
 pub(crate) async fn get(
     caller: Evaluator,
     State(app): State<App>,
@@ -142,6 +158,14 @@ macro_rules! list {
     };
 }
 
+/// Lists the output items of a run.
+#[utoipa::path(
+    get,
+    operation_id = "list_items",
+    path = "/v1/evals/{id}/runs/{run}/output_items",
+    params(("id" = EvalId, Path), ("run" = RunId, Path), ItemsQuery),
+    responses((status = 200, body = Page<OutputItem>)),
+)]
 pub(crate) async fn list(
     caller: Evaluator,
     State(app): State<App>,

@@ -21,11 +21,14 @@ use serde::Deserialize;
 use sqlx::PgConnection;
 
 /// The query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct RunsQuery {
     after: Option<String>,
+    #[param(value_type = Option<i64>, example = 20)]
     limit: Option<String>,
+    #[param(inline)]
     order: Option<Order>,
     status: Option<RunStatus>,
 }
@@ -48,6 +51,13 @@ pub(super) async fn find(
     runs.pop().ok_or_else(|| Code::NotFound.into())
 }
 
+/// Reads a run.
+#[utoipa::path(
+    get,
+    path = "/v1/evals/{id}/runs/{run}",
+    params(("id" = EvalId, Path), ("run" = RunId, Path)),
+    responses((status = 200, body = Run)),
+)]
 pub(crate) async fn get(
     caller: Evaluator,
     State(app): State<App>,
@@ -57,6 +67,13 @@ pub(crate) async fn get(
     find(&app, &mut tx, caller.org, eval, id).await.map(Json)
 }
 
+/// Lists the runs of an eval.
+#[utoipa::path(
+    get,
+    path = "/v1/evals/{id}/runs",
+    params(("id" = EvalId, Path), RunsQuery),
+    responses((status = 200, body = Page<Run>)),
+)]
 pub(crate) async fn list(
     caller: Evaluator,
     State(app): State<App>,

@@ -1,0 +1,151 @@
+//! What is added to every operation because of its caller and its kind: name, credentials, headers, refusals.
+
+use super::errors::{self, Takes};
+use crate::routes::Caller;
+use alphagate_contract::{
+    problem::Code,
+    sign::{PRINCIPAL_HEADER, SIGNATURE_HEADER},
+};
+use axum::http::StatusCode;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+/// Where an operation stands.
+pub(super) struct Place<'a> {
+    /// Its feature.
+    pub(super) tag: &'a str,
+    /// In lower case.
+    pub(super) method: &'a str,
+    /// With its parameters in braces.
+    pub(super) path: &'a str,
+    /// Who may call it.
+    pub(super) caller: Caller,
+}
+
+/// Every way to show who one is.
+pub(super) fn schemes() -> Value {
+    let bearer = |description: &str, form: &str| json!({"type": "http", "scheme": "bearer", "bearerFormat": form, "description": description});
+    let header = |description: &str, name: &str| json!({"type": "apiKey", "in": "header", "name": name, "description": description});
+    json!({
+        "api_key": bearer("An org's API key; its scopes say what it may do.", "ag_live_…"),
+        "operator_token": bearer("The operator's token, from control's settings.", "hex"),
+        "runner_token": bearer("What a host registers with.", "ag_rnr_…"),
+        "edge_signature": header("The edge's signature over the request.", SIGNATURE_HEADER),
+        "edge_principal": header("Whose key the edge has checked: `org/key`.", PRINCIPAL_HEADER),
+    })
+}
+
+/// Which of them a caller needs: one entry of the list is enough.
+fn security(caller: Caller) -> Value {
+    match caller {
+        Caller::Anyone => json!([]),
+        Caller::Operator => json!([{"operator_token": []}]),
+        Caller::Admin | Caller::Gatekeeper => json!([{"api_key": []}]),
+        Caller::Evaluator => json!([{"api_key": []}, {"edge_principal": [], "edge_signature": []}]),
+        Caller::Runner => json!([{"runner_token": []}]),
+        Caller::Edge => json!([{"edge_signature": []}]),
+    }
+}
+
+/// Who may call, in words.
+const fn who(caller: Caller) -> &'static str {
+    match caller {
+        Caller::Anyone => "anyone",
+        Caller::Operator => "operator",
+        Caller::Admin => "admin",
+        Caller::Gatekeeper => "gatekeeper",
+        Caller::Evaluator => "evaluator",
+        Caller::Runner => "runner",
+        Caller::Edge => "edge",
+    }
+}
+
+/// Adds what follows from the place of an operation.
+pub(super) fn dress(
+    operation: &mut Value,
+    place: &Place<'_>,
+    all: &mut Map<String, Value>,
+    faults: &mut Vec<String>,
+) {
+    let name = format!("{}_{}", place.tag, operation["operationId"].as_str().unwrap_or_default());
+    let summary = operation["summary"].as_str().unwrap_or_default().replace('\n', " ");
+    operation["operationId"] = name.into();
+    operation["summary"] = summary.into();
+    operation["tags"] = json!([place.tag]);
+    operation["security"] = security(place.caller);
+    operation["x-caller"] = who(place.caller).into();
+    let mut codes = own_codes(operation, place, faults);
+    if codes.contains(Code::IdempotencyMismatch.as_str()) {
+        add_idempotency_key(operation);
+    }
+    codes.extend(errors::common(place.caller, takes(operation)).map(Code::as_str));
+    let Some(responses) = operation["responses"].as_object_mut() else { return };
+    describe(responses);
+    responses.extend(errors::responses(codes, all));
+}
+
+/// Takes the codes that the annotation names out of its responses.
+fn own_codes(operation: &mut Value, place: &Place<'_>, faults: &mut Vec<String>) -> BTreeSet<&'static str> {
+    let mut codes = BTreeSet::new();
+    let Some(responses) = operation["responses"].as_object_mut() else { return codes };
+    responses.retain(|status, response| {
+        let Some(named) = errors::named(response["description"].as_str().unwrap_or_default()) else {
+            return true;
+        };
+        let at = format!("{} {}", place.method, place.path);
+        match named {
+            Ok(named) => {
+                let stray = named.iter().filter(|code| code.status().to_string() != *status);
+                faults.extend(stray.map(|code| format!("{at}: {} is not {status}", code.as_str())));
+                codes.extend(named.iter().map(|code| code.as_str()));
+            }
+            Err(fault) => faults.push(format!("{at}: {fault}")),
+        }
+        false
+    });
+    codes
+}
+
+fn takes(operation: &Value) -> Takes {
+    let is_in = |wanted: &str| {
+        let parameters = operation["parameters"].as_array();
+        parameters.is_some_and(|all| all.iter().any(|parameter| parameter["in"] == wanted))
+    };
+    let content = operation.pointer("/requestBody/content").and_then(Value::as_object);
+    Takes {
+        path: is_in("path"),
+        query: is_in("query"),
+        json: content.is_some_and(|content| content.contains_key("application/json")),
+        body: content.is_some(),
+    }
+}
+
+fn add_idempotency_key(operation: &mut Value) {
+    let parameter = json!({
+        "in": "header",
+        "name": "idempotency-key",
+        "description": "The same request under the same key is done once, and its answer kept for a day.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        "example": "7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11",
+    });
+    if !operation["parameters"].is_array() {
+        operation["parameters"] = json!([]);
+    }
+    if let Some(parameters) = operation["parameters"].as_array_mut() {
+        parameters.push(parameter);
+    }
+}
+
+/// Gives every answer a description, and bytes the schema of bytes.
+fn describe(responses: &mut Map<String, Value>) {
+    for (status, response) in responses {
+        if response["description"].as_str().is_none_or(str::is_empty) {
+            let status = status.parse().ok().and_then(|status| StatusCode::from_u16(status).ok());
+            response["description"] =
+                status.and_then(|status| status.canonical_reason()).unwrap_or_default().into();
+        }
+        if let Some(content) = response.pointer_mut("/content/application~1octet-stream") {
+            content["schema"] = json!({"type": "string", "format": "binary"});
+        }
+    }
+}
