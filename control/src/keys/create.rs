@@ -7,10 +7,12 @@ use crate::{
     change::{Begun, Change, Effect},
     error::Answer,
     principal::Admin,
+    roles::Power,
 };
 use axum::{extract::State, http::StatusCode};
 
 pub(crate) async fn create(admin: Admin, State(app): State<App>, body: Body<NewKey>) -> Answer {
+    admin.must_grant(Power::Scopes(&body.value.scopes), "scopes")?;
     let mut change = match Change::begin(&app, admin.org, body.once).await? {
         Begun::Fresh(change) => change,
         Begun::Done(answer) => return Ok(answer),
