@@ -148,6 +148,8 @@ ids! {
     UserId = "usr";
     /// A user's being signed in, on one device.
     SessionId = "ses";
+    /// A way into an org, for one address.
+    InvitationId = "inv";
 }
 
 #[cfg(test)]

@@ -84,8 +84,26 @@ catalogue! {
     KeyMissing = "key_missing", 401, Authentication, false, "No API key was given. Send exactly one header `Authorization: Bearer ag_…`.";
     /// The key is unknown, forged, revoked or expired: all look alike.
     KeyInvalid = "invalid_api_key", 401, Authentication, false, "This API key is not valid: it is mistyped, expired or revoked. Ask an admin of your org for a new one.";
+    /// The session is unknown, has ended, or is none: all look alike.
+    SessionInvalid = "session_invalid", 401, Authentication, false, "This takes a signed-in user, and the session is not valid: it is mistyped, has ended, or was revoked. Sign in again.";
+    /// The address or the password is wrong; which of them is not said.
+    SignInFailed = "sign_in_failed", 401, Authentication, false, "The e-mail address or the password is wrong.";
     /// The user's role does not allow it.
     RoleMissing = "role_missing", 403, Permission, false, "Your role in this organization does not allow this. Ask one of its owners or admins.";
+    /// Another site may have made a browser send this.
+    CrossSite = "cross_site_request", 403, Permission, false, "The request was refused: another site may have made your browser send it.";
+    /// The token of a mail is unknown, used, too old or for somebody else.
+    TokenInvalid = "token_invalid", 400, InvalidRequest, false, "This token is not valid: it is mistyped, was used, or is too old. Ask for a new mail.";
+    /// The user has not decided on the device yet (RFC 8628).
+    DevicePending = "authorization_pending", 400, InvalidRequest, false, "Nobody has approved this device yet. Ask again after the interval.";
+    /// The device asks too often (RFC 8628).
+    DeviceSlowDown = "slow_down", 400, InvalidRequest, false, "This device asks too often. Ask again after the interval.";
+    /// The user has denied the device (RFC 8628).
+    DeviceDenied = "access_denied", 400, InvalidRequest, false, "The sign-in of this device was denied.";
+    /// The device's code is unknown, used or too old (RFC 8628).
+    DeviceExpired = "expired_token", 400, InvalidRequest, false, "The code of this device is not valid: it was used, or is too old. Begin again.";
+    /// Too many tries, by one client or for one account.
+    TooManyTries = "too_many_tries", 429, RateLimit, true, "Too many tries. Wait as long as `retry-after` says.";
     /// The key lacks the scope.
     ScopeMissing = "scope_missing", 403, Permission, false, "This API key lacks the scope that the call needs.";
     /// The org is suspended.

@@ -1,9 +1,11 @@
 //! The state that every handler gets: settings, platform, database, vault, and the way to the edge.
 
 use crate::{
+    accounts::Hasher,
     blobs,
     error::Error,
     events::Hub,
+    mail::Mailer,
     outbox::{Courier, EdgeClient, Inbox},
     platform::Platform,
     settings::Settings,
@@ -15,6 +17,7 @@ use crate::{
 use object_store::ObjectStore;
 use sqlx::PgPool;
 use std::sync::{Arc, OnceLock};
+use uuid::Uuid;
 
 /// The state of the program; cloning it is cheap.
 #[derive(Clone)]
@@ -29,6 +32,8 @@ struct Inner {
     courier: Courier,
     edge: EdgeClient,
     hub: Hub,
+    hasher: Hasher,
+    mailer: Mailer,
     blobs: OnceLock<Arc<dyn ObjectStore>>,
 }
 
@@ -46,6 +51,8 @@ impl App {
             edge: EdgeClient::new(&settings)?,
             courier,
             hub: Hub::new(),
+            hasher: Hasher::new(),
+            mailer: Mailer::new(&settings)?,
             blobs: OnceLock::new(),
             platform,
             settings,
@@ -88,6 +95,16 @@ impl App {
         &self.0.hub
     }
 
+    /// Where passwords are hashed.
+    pub(crate) fn hasher(&self) -> &Hasher {
+        &self.0.hasher
+    }
+
+    /// The way out for mail.
+    pub(crate) fn mailer(&self) -> &Mailer {
+        &self.0.mailer
+    }
+
     /// The store of what is too large for the database; opened when it is first needed.
     pub(crate) fn blobs(&self) -> Result<Arc<dyn ObjectStore>, Error> {
         if let Some(store) = self.0.blobs.get() {
@@ -100,6 +117,12 @@ impl App {
     /// Which upstreams versions and credentials may name.
     pub(crate) fn upstreams(&self) -> Rules {
         Rules { allow_private: self.settings().allow_private_upstreams }
+    }
+
+    /// A new id of something that only this program's tables know.
+    pub(crate) fn new_uuid(&self) -> Uuid {
+        uuid::Builder::from_unix_timestamp_millis(self.platform().now_ms(), &self.platform().bytes())
+            .into_uuid()
     }
 
     /// A new id, by any id type's `new`.

@@ -112,6 +112,12 @@ const CONSTRAINTS: &[(&str, Code, &str, &str)] = &[
         "file",
         "The file is read by the gate of an endpoint. Take it out of the gate first.",
     ),
+    (
+        "invitations_one_open",
+        Code::Conflict,
+        "email",
+        "Somebody else has invited this address at this moment. List the invitations.",
+    ),
     ("keys_expiry_after_creation", Code::Unprocessable, "expires_at", "must lie in the future"),
     (
         "endpoints_paid_is_limited",

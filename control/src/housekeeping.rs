@@ -2,7 +2,9 @@
 //!
 //! Every task may run on several replicas at once and may be cut short: the next round makes good.
 
-use crate::{app::App, blobs, credentials, error::Error, files, idempotency, jobs, keys, runners, usage};
+use crate::{
+    accounts, app::App, blobs, credentials, error::Error, files, idempotency, jobs, keys, runners, usage,
+};
 
 /// Runs for ever; the first round at once.
 pub(crate) async fn run(app: App) {
@@ -18,6 +20,7 @@ async fn round(app: &App) -> Result<(), Error> {
     let mut system = app.system().acquire().await?;
     let partitions = usage::make_partitions(&mut system).await?;
     let answers = idempotency::forget_expired(&mut system).await?;
+    let accounts = accounts::forget_expired(&mut system).await?;
     drop(system);
     let keys = keys::forget_expired(app).await?;
     let credentials = credentials::reseal_outdated(app).await?;
@@ -25,6 +28,17 @@ async fn round(app: &App) -> Result<(), Error> {
     let jobs = jobs::delete_old(app).await?;
     let blobs = blobs::sweep(app).await?;
     let runners = runners::forget_gone(app).await?;
-    tracing::debug!(partitions, answers, keys, credentials, files, jobs, blobs, runners, "housekeeping done");
+    tracing::debug!(
+        partitions,
+        answers,
+        accounts,
+        keys,
+        credentials,
+        files,
+        jobs,
+        blobs,
+        runners,
+        "housekeeping done"
+    );
     Ok(())
 }

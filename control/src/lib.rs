@@ -3,6 +3,7 @@
 //! One folder or file per feature; in it one file per route, with request, response, handler and SQL. A feature does not
 //! read another feature's tables: it calls that feature. Every answer to a change says whether the edge has accepted it.
 
+mod accounts;
 pub mod app;
 mod blobs;
 mod body;
@@ -27,6 +28,8 @@ mod installs;
 mod jobs;
 pub mod keygen;
 mod keys;
+mod mail;
+mod members;
 mod names;
 mod openai_page;
 pub mod openapi;

@@ -4,11 +4,14 @@
 
 use crate::{app::App, request_id::Id};
 use axum::{
-    extract::ConnectInfo,
+    extract::{ConnectInfo, FromRequestParts},
     http::{HeaderMap, header, request::Parts},
 };
 use ipnet::IpNet;
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+};
 
 /// Longest user agent that is kept: browsers send about 120 characters.
 const USER_AGENT_MAX_LEN: usize = 256;
@@ -17,13 +20,13 @@ const FORWARDED: &str = "x-forwarded-for";
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Default)]
-#[expect(dead_code, reason = "the audit trail reads it")]
 pub(crate) struct Origin {
     /// The client's address; none where the connection is not known.
     pub(crate) address: Option<IpAddr>,
     /// What the client calls itself.
     pub(crate) user_agent: Option<String>,
     /// The request's id.
+    #[expect(dead_code, reason = "the audit trail reads it")]
     pub(crate) request: String,
 }
 
@@ -36,6 +39,14 @@ impl Origin {
             user_agent: user_agent(&parts.headers),
             request: parts.extensions.get::<Id>().map(|id| id.0.clone()).unwrap_or_default(),
         }
+    }
+}
+
+impl FromRequestParts<App> for Origin {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        Ok(Self::of(parts, app))
     }
 }
 

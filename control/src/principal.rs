@@ -6,13 +6,14 @@
 //! forged one is known as such without a look-up.
 
 use crate::{
+    accounts::SignedIn,
     app::App,
     body::{self, EDGE_BODY_MAX_BYTES},
     error::Error,
     keys::{self, Scope},
-    orgs,
+    members, orgs,
     origin::Origin,
-    roles::{Action, Power, Role, is_passed_on, may},
+    roles::{Action, Power, Role, is_passed_on, may, may_grant},
     routes::Caller,
 };
 use alphagate_contract::{
@@ -62,13 +63,13 @@ pub(crate) enum Actor {
         scopes: Vec<Scope>,
     },
     /// A signed-in user.
-    #[expect(dead_code, reason = "accounts come with the next change")]
     User {
         /// Who.
         id: UserId,
         /// What they are in the org, as it is now.
         role: Role,
         /// The session that they show.
+        #[expect(dead_code, reason = "the audit trail reads it")]
         session: SessionId,
     },
 }
@@ -108,8 +109,13 @@ impl FromRequestParts<App> for Member {
         let Some(Caller::Member(action)) = parts.extensions.get::<Caller>().copied() else {
             return Err(Error::internal("the table of routes does not say what a member does here"));
         };
-        let passed_on = is_passed_on(action) && parts.headers.contains_key(PRINCIPAL_HEADER);
-        let (org, actor) = if passed_on { by_edge(parts, app).await? } else { by_bearer(parts, app).await? };
+        let (org, actor) = if is_passed_on(action) && parts.headers.contains_key(PRINCIPAL_HEADER) {
+            by_edge(parts, app).await?
+        } else if SignedIn::is_shown(parts) {
+            by_session(parts, app).await?
+        } else {
+            by_bearer(parts, app).await?
+        };
         let member = Self { org, actor, origin: Origin::of(parts, app) };
         member.must(action)?;
         Ok(member)
@@ -120,6 +126,24 @@ impl Member {
     /// Refuses a caller who may not do this, where the route's own action does not say it.
     pub(crate) fn must(&self, action: Action) -> Result<(), Error> {
         if may(self.actor.power(), action) { Ok(()) } else { Err(self.actor.lacks(action)) }
+    }
+
+    /// Refuses a caller who hands out, or takes away, more than they may do themselves; `param` is where they said so.
+    pub(crate) fn must_grant(&self, granted: Power<'_>, param: &str) -> Result<(), Error> {
+        if may_grant(self.actor.power(), granted) {
+            return Ok(());
+        }
+        let code = if self.key().is_some() { Code::ScopeMissing } else { Code::RoleMissing };
+        let message = "This would be more than you may do yourself. Ask an owner or admin of the org.";
+        Err(Problem::new(code).param(param).message(message).into())
+    }
+
+    /// The user, if it is one.
+    pub(crate) const fn user(&self) -> Option<UserId> {
+        match &self.actor {
+            Actor::User { id, .. } => Some(*id),
+            Actor::Key { .. } => None,
+        }
     }
 
     /// The API key, if it is one.
@@ -168,6 +192,21 @@ async fn by_bearer(parts: &Parts, app: &App) -> Result<(OrgId, Actor), Error> {
     known(&mut system, key.org, key.id, scopes).await
 }
 
+/// A user, in the org that they name or that is theirs; what they are there is looked up for every request.
+async fn by_session(parts: &mut Parts, app: &App) -> Result<(OrgId, Actor), Error> {
+    let caller = SignedIn::from_request_parts(parts, app).await?;
+    let mut system = app.system().acquire().await?;
+    let memberships = members::of_user(&mut system, caller.user).await?;
+    let chosen = members::choose(&memberships, &parts.headers)?;
+    not_suspended(&mut system, chosen.org).await?;
+    tracing::Span::current().record("org", tracing::field::display(chosen.org));
+    Ok((chosen.org, Actor::User { id: caller.user, role: chosen.role, session: caller.session }))
+}
+
+async fn not_suspended(system: &mut PgConnection, org: OrgId) -> Result<(), Error> {
+    if orgs::is_suspended(system, org).await? { Err(Code::OrgSuspended.into()) } else { Ok(()) }
+}
+
 /// The caller of a request that the edge passes on: the edge has checked the secret, control looks at what is true now.
 async fn by_edge(parts: &Parts, app: &App) -> Result<(OrgId, Actor), Error> {
     let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
@@ -195,9 +234,7 @@ async fn known(
     id: KeyId,
     scopes: Vec<Scope>,
 ) -> Result<(OrgId, Actor), Error> {
-    if orgs::is_suspended(system, org).await? {
-        return Err(Code::OrgSuspended.into());
-    }
+    not_suspended(system, org).await?;
     let span = tracing::Span::current();
     span.record("org", tracing::field::display(org)).record("key", tracing::field::display(id));
     Ok((org, Actor::Key { id, scopes }))

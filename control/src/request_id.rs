@@ -40,7 +40,7 @@ pub(crate) async fn under_id(State(app): State<App>, mut request: Request, next:
     let id = given(request.headers()).map_or_else(|| app.new_id(RequestId::new).to_string(), str::to_owned);
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
     let method = request.method().clone();
-    let span = tracing::info_span!("request", request_id = %id, %method, route, org = field::Empty, key = field::Empty);
+    let span = tracing::info_span!("request", request_id = %id, %method, route, org = field::Empty, key = field::Empty, user = field::Empty);
     request.extensions_mut().insert(Id(id.clone()));
     let started = Instant::now();
     let serve = async move {

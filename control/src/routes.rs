@@ -4,9 +4,9 @@
 //! and a route cannot be anywhere else. A route of an org cannot be without an action: the table of roles says whose it is.
 
 use crate::{
-    app::App, catalog, credentials, dispatch, drain, endpoints, error::Error, evals, events, files, gates,
-    health, installs, jobs, keys, openapi, orgs, publications, quotas, records, request_id, roles::Action,
-    runners, usage, versions,
+    accounts, app::App, catalog, credentials, dispatch, drain, endpoints, error::Error, evals, events, files,
+    gates, health, installs, jobs, keys, members, openapi, orgs, publications, quotas, records, request_id,
+    roles::Action, runners, usage, versions,
 };
 use alphagate_contract::problem::Code;
 use axum::{
@@ -26,6 +26,8 @@ pub enum Caller {
     Anyone,
     /// The holder of the operator token.
     Operator,
+    /// A signed-in user, whatever org they are in.
+    User,
     /// Somebody who may do this in an org: a user by role, a key by its scopes.
     Member(Action),
     /// A host that runs jobs, with a runner token.
@@ -67,6 +69,8 @@ where
 pub fn all() -> Vec<Route> {
     let tables = [
         anyone(),
+        accounts(),
+        user(),
         operator(),
         operator_of_jobs(),
         of_org(),
@@ -90,6 +94,38 @@ fn anyone() -> Vec<Route> {
     ]
 }
 
+fn accounts() -> Vec<Route> {
+    use Caller::Anyone as A;
+    vec![
+        route(A, Method::POST, "/v1/auth/sign-up", accounts::sign_up),
+        route(A, Method::POST, "/v1/auth/verify", accounts::verify),
+        route(A, Method::POST, "/v1/auth/sign-in", accounts::sign_in),
+        route(A, Method::POST, "/v1/auth/forgot", accounts::forgot),
+        route(A, Method::POST, "/v1/auth/reset", accounts::reset),
+        route(A, Method::POST, "/v1/auth/device", accounts::ask_device),
+        route(A, Method::POST, "/v1/auth/device/token", accounts::device_token),
+    ]
+}
+
+fn user() -> Vec<Route> {
+    use Caller::User as U;
+    vec![
+        route(U, Method::POST, "/v1/auth/sign-out", accounts::sign_out),
+        route(U, Method::GET, "/v1/auth/device", accounts::look_at_device),
+        route(U, Method::POST, "/v1/auth/device/approve", accounts::decide_device),
+        route(U, Method::GET, "/v1/me", accounts::me),
+        route(U, Method::PATCH, "/v1/me", accounts::change_me),
+        route(U, Method::POST, "/v1/me/password", accounts::change_password),
+        route(U, Method::GET, "/v1/sessions", accounts::list_sessions),
+        route(U, Method::DELETE, "/v1/sessions", accounts::revoke_other_sessions),
+        route(U, Method::POST, "/v1/sessions/rotate", accounts::rotate_session),
+        route(U, Method::DELETE, "/v1/sessions/{id}", accounts::revoke_session),
+        route(U, Method::GET, "/v1/orgs", orgs::list_own),
+        route(U, Method::POST, "/v1/orgs", orgs::create_own),
+        route(U, Method::POST, "/v1/invitations/accept", members::accept),
+    ]
+}
+
 fn operator() -> Vec<Route> {
     use Caller::Operator as O;
     vec![
@@ -104,6 +140,14 @@ fn of_org() -> Vec<Route> {
     use Action as A;
     vec![
         member(A::OrgRead, Method::GET, "/v1/org", orgs::own),
+        member(A::OrgWrite, Method::PATCH, "/v1/org", orgs::rename),
+        member(A::MembersLeave, Method::POST, "/v1/org/leave", members::leave),
+        member(A::MembersRead, Method::GET, "/v1/members", members::list),
+        member(A::MembersWrite, Method::PATCH, "/v1/members/{id}", members::change),
+        member(A::MembersWrite, Method::DELETE, "/v1/members/{id}", members::remove),
+        member(A::MembersInvite, Method::POST, "/v1/invitations", members::invite),
+        member(A::MembersRead, Method::GET, "/v1/invitations", members::list_invitations),
+        member(A::MembersInvite, Method::DELETE, "/v1/invitations/{id}", members::revoke_invitation),
         member(A::KeysWrite, Method::POST, "/v1/keys", keys::create),
         member(A::KeysRead, Method::GET, "/v1/keys", keys::list),
         member(A::KeysRead, Method::GET, "/v1/keys/{id}", keys::get),

@@ -4,8 +4,8 @@
 //! hand. Whatever is left is in the database.
 
 use crate::{
-    app::App, blobs, evals, events, housekeeping, jobs, outbox, outbox::Inbox, platform::Host, publications,
-    routes, settings::Settings, store,
+    app::App, blobs, evals, events, housekeeping, jobs, mail, outbox, outbox::Inbox, platform::Host,
+    publications, routes, settings::Settings, store,
 };
 use anyhow::Context as _;
 use std::{future::Future, net::SocketAddr, sync::Arc};
@@ -60,6 +60,7 @@ pub async fn until(
     let housekeeper = tokio::spawn(housekeeping::run(app.clone()));
     let driver = tokio::spawn(evals::drive(app.clone()));
     let listener_of_notices = tokio::spawn(events::listen(app.clone()));
+    let postman = tokio::spawn(mail::run(app.clone()));
     let pulse = tokio::spawn(jobs::run(app.clone()));
     let publisher = tokio::spawn(publications::run(app.clone(), ended.clone()));
     tracing::info!(address = %listener.local_addr()?, "listening");
@@ -84,6 +85,7 @@ pub async fn until(
     housekeeper.abort();
     driver.abort();
     pulse.abort();
+    postman.abort();
     ending.send_replace(true);
     publisher.await.context("the loop of publications failed")?;
     listener_of_notices.abort();

@@ -99,12 +99,40 @@ pub struct Settings {
     /// milliseconds.
     #[arg(long, env = "AG_GATE_POLL_MS", default_value = "1000", value_parser = milliseconds)]
     pub gate_poll: Duration,
+    /// Where people see pages: links in mails lead there, and its origin may change things by cookie. If left out, this
+    /// program's own address.
+    #[arg(long, env = "AG_CONSOLE_URL")]
+    pub console_url: Option<Url>,
+    /// The SMTP server, `smtps://user:password@host` (or `smtp://…?tls=required`). If left out, mails go into a folder.
+    #[arg(long, env = "AG_SMTP_URL", hide_env_values = true, value_parser = secret)]
+    pub smtp_url: Option<Secret<String>>,
+    /// Whom mails are from.
+    #[arg(long, env = "AG_MAIL_FROM", default_value = "Alpha Gate <alphagate@example.invalid>")]
+    pub mail_from: String,
+    /// Folder of mails, as `.eml` files, where there is no SMTP server; they are in the log then, too. For development.
+    #[arg(long, env = "AG_MAIL_FOLDER", default_value = "alphagate-mails")]
+    pub mail_folder: PathBuf,
+    /// How often mail that waits is looked at when nothing wakes its loop, milliseconds.
+    #[arg(long, env = "AG_MAIL_POLL_MS", default_value = "5000", value_parser = milliseconds)]
+    pub mail_poll: Duration,
+    /// How long a session lasts without being used, milliseconds: 7 days.
+    #[arg(long, env = "AG_SESSION_IDLE_MS", default_value = "604800000", value_parser = milliseconds)]
+    pub session_idle: Duration,
+    /// How often one client address may at once try to sign in, to sign up, and so on; then once in 5 s.
+    #[arg(long, env = "AG_ADDRESS_TRIES_MAX", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub address_tries_max: u32,
     /// How long running requests may take to finish at shutdown, milliseconds.
     #[arg(long, env = "AG_SHUTDOWN_GRACE_MS", default_value = "10000", value_parser = milliseconds)]
     pub shutdown_grace: Duration,
 }
 
 impl Settings {
+    /// Where people see pages, without a slash at the end.
+    pub(crate) fn console_url(&self) -> String {
+        let url = self.console_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
+        url.unwrap_or_else(|| self.public_url())
+    }
+
     /// Where callers reach this program, without a slash at the end.
     pub(crate) fn public_url(&self) -> String {
         let url = self.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());

@@ -53,7 +53,9 @@ pub fn check<'r>(
         Purpose::Call if !record.call => {
             refuse("This API key lacks the scope `call`. Mint one with `call` to use endpoints.")
         }
-        Purpose::PassOn if record.only.is_some() => refuse("The key of a run can call endpoints only."),
+        Purpose::PassOn if record.only.is_some() => {
+            refuse("This API key can call the endpoints that it is bound to, and nothing else.")
+        }
         _ => Ok(record),
     }
 }

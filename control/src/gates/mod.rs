@@ -11,7 +11,7 @@ pub(crate) use put::put;
 pub(crate) use read::{find, get};
 pub(crate) use verdict::{Measured, Reason, Thresholds, Verdict, verdict};
 
-use alphagate_contract::id::{EndpointId, EvalId, KeyId};
+use alphagate_contract::id::{EndpointId, EvalId, KeyId, UserId};
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -41,6 +41,7 @@ pub(crate) struct Gate {
     pub(crate) deadline_s: u32,
     changed_at: Option<DateTime<Utc>>,
     changed_by: Option<KeyId>,
+    changed_by_user: Option<UserId>,
 }
 
 /// One of a gate's evals.

@@ -15,7 +15,7 @@ use crate::{
     publications,
 };
 use alphagate_contract::{
-    id::{EndpointId, EvalId, FileId, KeyId, OrgId},
+    id::{EndpointId, EvalId, FileId, KeyId, OrgId, UserId},
     problem::{Code, Problem},
 };
 use axum::{extract::State, http::StatusCode};
@@ -131,15 +131,17 @@ async fn write_gate(
     revision: i64,
 ) -> Result<(), Error> {
     sqlx::query(
-        "INSERT INTO gates (org_id, endpoint_id, revision, deadline_s, changed_by) VALUES ($1, $2, $3, $4, $5)
+        "INSERT INTO gates (org_id, endpoint_id, revision, deadline_s, changed_by, changed_by_user)
+         VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (org_id, endpoint_id) DO UPDATE
-            SET revision = $3, deadline_s = $4, changed_by = $5, changed_at = now()",
+            SET revision = $3, deadline_s = $4, changed_by = $5, changed_by_user = $6, changed_at = now()",
     )
     .bind(keeper.org.uuid())
     .bind(endpoint.uuid())
     .bind(revision)
     .bind(i32::try_from(new.deadline_s).map_err(Error::internal)?)
     .bind(keeper.key().map(KeyId::uuid))
+    .bind(keeper.user().map(UserId::uuid))
     .execute(&mut *db)
     .await?;
     sqlx::query("DELETE FROM gate_evals WHERE org_id = $1 AND endpoint_id = $2")

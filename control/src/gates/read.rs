@@ -8,7 +8,7 @@ use crate::{
     params::Id,
     principal::Admin,
 };
-use alphagate_contract::id::{EndpointId, EvalId, KeyId, OrgId};
+use alphagate_contract::id::{EndpointId, EvalId, KeyId, OrgId, UserId};
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -19,7 +19,8 @@ struct GateRow {
     revision: i64,
     deadline_s: i32,
     changed_at: DateTime<Utc>,
-    changed_by: Uuid,
+    changed_by: Option<Uuid>,
+    changed_by_user: Option<Uuid>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -46,7 +47,7 @@ pub(crate) async fn get(admin: Admin, State(app): State<App>, Id(id): Id<Endpoin
 /// The gate of an endpoint that exists; one that demands nothing where nobody ever set one.
 pub(crate) async fn find(db: &mut PgConnection, org: OrgId, endpoint: EndpointId) -> Result<Gate, Error> {
     let row: Option<GateRow> = sqlx::query_as(
-        "SELECT revision, deadline_s, changed_at, changed_by FROM gates WHERE org_id = $1 AND endpoint_id = $2",
+        "SELECT revision, deadline_s, changed_at, changed_by, changed_by_user FROM gates WHERE org_id = $1 AND endpoint_id = $2",
     )
     .bind(org.uuid())
     .bind(endpoint.uuid())
@@ -54,7 +55,16 @@ pub(crate) async fn find(db: &mut PgConnection, org: OrgId, endpoint: EndpointId
     .await?;
     let Some(row) = row else {
         let (evals, deadline_s) = (Vec::new(), DEADLINE_DEFAULT_S);
-        return Ok(Gate { endpoint, revision: 0, evals, deadline_s, changed_at: None, changed_by: None });
+        let (changed_at, changed_by, changed_by_user) = (None, None, None);
+        return Ok(Gate {
+            endpoint,
+            revision: 0,
+            evals,
+            deadline_s,
+            changed_at,
+            changed_by,
+            changed_by_user,
+        });
     };
     Ok(Gate {
         endpoint,
@@ -62,7 +72,8 @@ pub(crate) async fn find(db: &mut PgConnection, org: OrgId, endpoint: EndpointId
         evals: demands(db, org, endpoint).await?,
         deadline_s: u32::try_from(row.deadline_s).map_err(Error::internal)?,
         changed_at: Some(row.changed_at),
-        changed_by: Some(KeyId::from_uuid(row.changed_by)),
+        changed_by: row.changed_by.map(KeyId::from_uuid),
+        changed_by_user: row.changed_by_user.map(UserId::from_uuid),
     })
 }
 

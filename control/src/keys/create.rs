@@ -7,6 +7,7 @@ use crate::{
     change::{Begun, Change, Changed, Effect},
     error::Answer,
     principal::Admin,
+    roles::Power,
 };
 use axum::{extract::State, http::StatusCode};
 
@@ -18,6 +19,7 @@ use axum::{extract::State, http::StatusCode};
     responses((status = 201, body = Changed<super::Minted>), (status = 409, description = "idempotency_mismatch")),
 )]
 pub(crate) async fn create(admin: Admin, State(app): State<App>, body: Body<NewKey>) -> Answer {
+    admin.must_grant(Power::Scopes(&body.value.scopes), "scopes")?;
     let mut change = match Change::begin(&app, admin.org, body.once).await? {
         Begun::Fresh(change) => change,
         Begun::Done(answer) => return Ok(answer),

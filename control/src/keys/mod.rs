@@ -27,13 +27,17 @@ use crate::{
 use alphagate_contract::{
     id::{KeyId, OrgId},
     key::{ApiKey, Digest, Mode},
+    name::EndpointName,
     record::{KeyRecord, RecordKey, RecordValue},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use uuid::Uuid;
+
+/// Most endpoints that a key is bound to; the table has the same bound.
+const ENDPOINTS_MAX: usize = 100;
 
 /// What the OpenAPI document says of these routes.
 #[derive(utoipa::OpenApi)]
@@ -67,6 +71,9 @@ pub(crate) struct NewKey {
     pub(crate) mode: Mode,
     #[serde(default)]
     pub(crate) expires_at: Option<DateTime<Utc>>,
+    /// The only endpoints that it may call, by the names that the org has for them; none: all.
+    #[serde(default)]
+    pub(crate) endpoints: Option<Vec<EndpointName>>,
 }
 
 const fn live() -> Mode {
@@ -81,10 +88,18 @@ pub(crate) struct Key {
     mode: Mode,
     scopes: Vec<Scope>,
     created_at: DateTime<Utc>,
+    /// The only endpoints that it may call.
+    endpoints: Option<Vec<String>>,
     expires_at: Option<DateTime<Utc>>,
     revoked_at: Option<DateTime<Utc>>,
     last_used_at: Option<DateTime<Utc>>,
     replaced_by: Option<KeyId>,
+}
+
+impl Key {
+    fn scopes(&self) -> &[Scope] {
+        &self.scopes
+    }
 }
 
 /// A key in the answer that makes it.
@@ -108,6 +123,7 @@ struct Row {
     name: String,
     mode: String,
     scopes: Vec<String>,
+    endpoints: Option<Vec<String>>,
     created_at: DateTime<Utc>,
     expires_at: Option<DateTime<Utc>>,
     revoked_at: Option<DateTime<Utc>>,
@@ -124,6 +140,7 @@ impl TryFrom<Row> for Key {
             name: row.name,
             mode: from_word(&row.mode)?,
             scopes: row.scopes.iter().map(|scope| from_word(scope)).collect::<Result<_, _>>()?,
+            endpoints: row.endpoints,
             created_at: row.created_at,
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
@@ -147,12 +164,13 @@ pub(crate) async fn mint(
             "must name `call`, `admin`, `evals`, `gate` or `force`, each once",
         ));
     }
+    let endpoints = new.endpoints.as_deref().map(|names| bound(names, &new.scopes)).transpose()?;
     let id = app.new_id(KeyId::new);
     let key = ApiKey::mint(&app.settings().key_ring, new.mode, org, id, app.platform().bytes());
     let row: Row = sqlx::query_as(
-        "INSERT INTO keys (org_id, id, name, mode, scopes, digest, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
-         RETURNING id, name, mode, scopes, created_at, expires_at, revoked_at, last_used_at, replaced_by",
+        "INSERT INTO keys (org_id, id, name, mode, scopes, digest, expires_at, endpoints)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         RETURNING id, name, mode, scopes, endpoints, created_at, expires_at, revoked_at, last_used_at, replaced_by",
     )
     .bind(org.uuid())
     .bind(id.uuid())
@@ -161,17 +179,34 @@ pub(crate) async fn mint(
     .bind(new.scopes.iter().map(word).collect::<Vec<_>>())
     .bind(key.digest().bytes())
     .bind(new.expires_at)
+    .bind(endpoints)
     .fetch_one(&mut *db)
     .await?;
     write_record(db, org, id).await?;
     Ok(Minted { key: row.try_into()?, secret: key.text().reveal().clone() })
 }
 
+/// The names that a key is bound to: it calls them, and can do nothing else.
+fn bound<'a>(names: &'a [EndpointName], scopes: &[Scope]) -> Result<Vec<&'a str>, Error> {
+    if scopes != [Scope::Call] {
+        return Err(Error::field("endpoints", "a key that is bound to endpoints has the scope `call` alone"));
+    }
+    let unique: BTreeSet<&str> = names.iter().map(EndpointName::as_str).collect();
+    if unique.len() != names.len() || !(1..=ENDPOINTS_MAX).contains(&names.len()) {
+        return Err(Error::field(
+            "endpoints",
+            format!("must name 1 to {ENDPOINTS_MAX} endpoints, each once"),
+        ));
+    }
+    Ok(unique.into_iter().collect())
+}
+
 /// Writes the key's record anew, from what is true under its lock.
 async fn write_record(db: &mut PgConnection, org: OrgId, id: KeyId) -> Result<(), Error> {
     let slot = records::lock(db, org, RecordKey::Key(id)).await?;
-    let (gone, digest, call, expires_at): (bool, Vec<u8>, bool, Option<DateTime<Utc>>) = sqlx::query_as(
-        "SELECT gone, digest, 'call' = ANY(scopes), expires_at FROM keys WHERE org_id = $1 AND id = $2",
+    type Found = (bool, Vec<u8>, bool, Option<DateTime<Utc>>, Option<Vec<String>>);
+    let (gone, digest, call, expires_at, only): Found = sqlx::query_as(
+        "SELECT gone, digest, 'call' = ANY(scopes), expires_at, endpoints FROM keys WHERE org_id = $1 AND id = $2",
     )
     .bind(org.uuid())
     .bind(id.uuid())
@@ -181,7 +216,7 @@ async fn write_record(db: &mut PgConnection, org: OrgId, id: KeyId) -> Result<()
         return slot.put(db, &RecordValue::Gone).await;
     }
     let expires_at_ms = expires_at.map(|at| u64::try_from(at.timestamp_millis()).unwrap_or(0));
-    let record = KeyRecord { org, digest: read_digest(digest)?, call, expires_at_ms, only: None };
+    let record = KeyRecord { org, digest: read_digest(digest)?, call, expires_at_ms, only };
     slot.put(db, &RecordValue::Key(record)).await
 }
 

@@ -19,7 +19,7 @@ use uuid::Uuid;
 /// The key, if the org has it.
 pub(super) async fn find(db: &mut PgConnection, org: OrgId, id: KeyId) -> Result<Key, Error> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT id, name, mode, scopes, created_at, expires_at, revoked_at, last_used_at, replaced_by
+        "SELECT id, name, mode, scopes, endpoints, created_at, expires_at, revoked_at, last_used_at, replaced_by
          FROM keys WHERE org_id = $1 AND id = $2",
     )
     .bind(org.uuid())
@@ -57,7 +57,7 @@ pub(crate) async fn list(
     let wanted = list.page::<Uuid>(&app, &query)?;
     let mut tx = app.tenants().begin(admin.org).await?;
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT id, name, mode, scopes, created_at, expires_at, revoked_at, last_used_at, replaced_by
+        "SELECT id, name, mode, scopes, endpoints, created_at, expires_at, revoked_at, last_used_at, replaced_by
          FROM keys WHERE org_id = $1 AND ($2::uuid IS NULL OR id < $2)
          ORDER BY id DESC LIMIT $3",
     )

@@ -7,6 +7,7 @@ use crate::{
     error::{Answer, Error},
     params::Id,
     principal::Admin,
+    roles::Power,
 };
 use alphagate_contract::id::{KeyId, OrgId};
 use axum::{extract::State, http::StatusCode};
@@ -21,6 +22,8 @@ use sqlx::PgConnection;
 )]
 pub(crate) async fn revoke(admin: Admin, State(app): State<App>, Id(id): Id<KeyId>) -> Answer {
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
+    let before = read::find(change.db(), admin.org, id).await?;
+    admin.must_grant(Power::Scopes(before.scopes()), "id")?;
     mark_revoked(change.db(), admin.org, id).await?;
     let key = read::find(change.db(), admin.org, id).await?;
     change.finish(StatusCode::OK, Effect::Revoked, &key).await

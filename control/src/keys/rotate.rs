@@ -8,10 +8,12 @@ use crate::{
     error::{Answer, Error},
     params::Id,
     principal::Admin,
+    roles::Power,
     text::Label,
 };
 use alphagate_contract::{
     id::{KeyId, OrgId},
+    name::EndpointName,
     problem::Code,
 };
 use axum::{extract::State, http::StatusCode};
@@ -67,6 +69,7 @@ pub(crate) async fn rotate(
         Begun::Done(answer) => return Ok(answer),
     };
     let new = successor(change.db(), admin.org, old, body.value.expires_at).await?;
+    admin.must_grant(Power::Scopes(&new.scopes), "id")?;
     let minted = mint(&app, change.db(), admin.org, &new).await?;
     retire(change.db(), admin.org, old, minted.id(), body.value.overlap_s).await?;
     change.finish(StatusCode::CREATED, Effect::Plain, &Rotated { minted, replaces: old }).await
@@ -93,7 +96,11 @@ async fn successor(
     }
     let key = read::find(db, org, old).await?;
     let name = Label::try_from(key.name).map_err(Error::internal)?;
-    Ok(NewKey { name, scopes: key.scopes, mode: key.mode, expires_at })
+    let names = key.endpoints.unwrap_or_default().into_iter().map(EndpointName::try_from);
+    let names: Vec<EndpointName> = names.collect::<Result<_, _>>().map_err(Error::internal)?;
+    // No key is bound to no endpoint.
+    let endpoints = (!names.is_empty()).then_some(names);
+    Ok(NewKey { name, scopes: key.scopes, mode: key.mode, expires_at, endpoints })
 }
 
 /// Sets the end of the old key: never later than it was.

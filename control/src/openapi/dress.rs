@@ -1,7 +1,7 @@
 //! What is added to every operation because of its caller and its kind: name, credentials, headers, refusals.
 
 use super::errors::{self, Takes};
-use crate::routes::Caller;
+use crate::{roles::is_passed_on, routes::Caller};
 use alphagate_contract::{
     problem::Code,
     sign::{PRINCIPAL_HEADER, SIGNATURE_HEADER},
@@ -28,6 +28,8 @@ pub(super) fn schemes() -> Value {
     let header = |description: &str, name: &str| json!({"type": "apiKey", "in": "header", "name": name, "description": description});
     json!({
         "api_key": bearer("An org's API key; its scopes say what it may do.", "ag_live_…"),
+        "session": bearer("A session of a signed-in user; `x-ag-org` says for which org, the personal one if not.", "ags_…"),
+        "session_cookie": {"type": "apiKey", "in": "cookie", "name": crate::accounts::SESSION_COOKIE, "description": "The same session in a browser."},
         "operator_token": bearer("The operator's token, from control's settings.", "hex"),
         "runner_token": bearer("What a host registers with.", "ag_rnr_…"),
         "edge_signature": header("The edge's signature over the request.", SIGNATURE_HEADER),
@@ -40,8 +42,14 @@ fn security(caller: Caller) -> Value {
     match caller {
         Caller::Anyone => json!([]),
         Caller::Operator => json!([{"operator_token": []}]),
-        Caller::Admin | Caller::Gatekeeper => json!([{"api_key": []}]),
-        Caller::Evaluator => json!([{"api_key": []}, {"edge_principal": [], "edge_signature": []}]),
+        Caller::User => json!([{"session": []}, {"session_cookie": []}]),
+        Caller::Member(action) => {
+            let passed_on = json!({"edge_principal": [], "edge_signature": []});
+            let mut ways = vec![json!({"session": []}), json!({"session_cookie": []})];
+            ways.extend((!action.scopes().is_empty()).then(|| json!({"api_key": []})));
+            ways.extend(is_passed_on(action).then_some(passed_on));
+            ways.into()
+        }
         Caller::Runner => json!([{"runner_token": []}]),
         Caller::Edge => json!([{"edge_signature": []}]),
     }
@@ -52,9 +60,8 @@ const fn who(caller: Caller) -> &'static str {
     match caller {
         Caller::Anyone => "anyone",
         Caller::Operator => "operator",
-        Caller::Admin => "admin",
-        Caller::Gatekeeper => "gatekeeper",
-        Caller::Evaluator => "evaluator",
+        Caller::User => "user",
+        Caller::Member(_) => "member",
         Caller::Runner => "runner",
         Caller::Edge => "edge",
     }
@@ -74,6 +81,9 @@ pub(super) fn dress(
     operation["tags"] = json!([place.tag]);
     operation["security"] = security(place.caller);
     operation["x-caller"] = who(place.caller).into();
+    if let Caller::Member(action) = place.caller {
+        operation["x-action"] = action.as_str().into();
+    }
     let mut codes = own_codes(operation, place, faults);
     if codes.contains(Code::IdempotencyMismatch.as_str()) {
         add_idempotency_key(operation);

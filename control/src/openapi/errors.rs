@@ -3,7 +3,7 @@
 //!
 //! Codes, statuses, types and messages come from the contract's catalogue and are written nowhere else.
 
-use crate::routes::Caller;
+use crate::{roles::is_passed_on, routes::Caller};
 use alphagate_contract::problem::{Code, Problem};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,13 +22,28 @@ pub(super) struct Takes {
 }
 
 /// What everybody who is not the right caller is told.
-const fn of_caller(caller: Caller) -> &'static [Code] {
-    use Code::{KeyInvalid, KeyMissing, OrgSuspended, ScopeMissing, SignatureInvalid};
+fn of_caller(caller: Caller) -> &'static [Code] {
+    use Code::{
+        CrossSite, KeyInvalid, KeyMissing, OrgSuspended, RoleMissing, ScopeMissing, SessionInvalid,
+        SignatureInvalid,
+    };
     match caller {
         Caller::Anyone => &[],
         Caller::Operator | Caller::Runner => &[KeyMissing, KeyInvalid],
-        Caller::Admin | Caller::Gatekeeper => &[KeyMissing, KeyInvalid, ScopeMissing, OrgSuspended],
-        Caller::Evaluator => &[KeyMissing, KeyInvalid, SignatureInvalid, ScopeMissing, OrgSuspended],
+        Caller::User => &[KeyMissing, SessionInvalid, CrossSite],
+        Caller::Member(action) if is_passed_on(action) => &[
+            KeyMissing,
+            KeyInvalid,
+            SessionInvalid,
+            CrossSite,
+            SignatureInvalid,
+            ScopeMissing,
+            RoleMissing,
+            OrgSuspended,
+        ],
+        Caller::Member(_) => {
+            &[KeyMissing, KeyInvalid, SessionInvalid, CrossSite, ScopeMissing, RoleMissing, OrgSuspended]
+        }
         Caller::Edge => &[SignatureInvalid, Code::RequestMalformed, Code::BodyTimeout, Code::BodyTooLarge],
     }
 }

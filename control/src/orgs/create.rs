@@ -54,5 +54,5 @@ pub(crate) async fn create(_: Operator, State(app): State<App>, body: Body<NewOr
 
 fn first_key() -> Result<NewKey, Error> {
     let name = Label::try_from("first admin".to_owned()).map_err(Error::internal)?;
-    Ok(NewKey { name, scopes: vec![Scope::Admin], mode: Mode::Live, expires_at: None })
+    Ok(NewKey { name, scopes: vec![Scope::Admin], mode: Mode::Live, expires_at: None, endpoints: None })
 }

@@ -5,10 +5,12 @@
 
 mod change;
 mod create;
+mod of_user;
 mod read;
 
 pub(crate) use change::change;
 pub(crate) use create::create;
+pub(crate) use of_user::{create_for, create_own, list_own, rename};
 pub(crate) use read::{get, list, own};
 
 use crate::{endpoints, error::Error, quotas, records};
@@ -63,6 +65,11 @@ async fn find(db: &mut PgConnection, org: OrgId) -> Result<Option<Org>, sqlx::Er
         .fetch_optional(db)
         .await?;
     Ok(row.map(Org::from))
+}
+
+/// The name of an org.
+pub(crate) async fn name_of(db: &mut PgConnection, org: OrgId) -> Result<String, Error> {
+    Ok(find(db, org).await?.ok_or(Code::NotFound)?.name)
 }
 
 /// Whether an org is suspended.

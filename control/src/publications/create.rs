@@ -18,7 +18,7 @@ use crate::{
     roles::Action,
 };
 use alphagate_contract::{
-    id::{EndpointId, KeyId, PublicationId},
+    id::{EndpointId, KeyId, PublicationId, UserId},
     problem::{Code, Problem},
     record::Canary,
 };
@@ -145,8 +145,8 @@ async fn insert(
     sqlx::query(
         "INSERT INTO publications
             (org_id, id, endpoint_id, version, replaced, state, gate_revision, deadline_at, created_by, forced_by,
-             canary_percent)
-         VALUES ($1, $2, $3, $4, $5, 'running', $6, now() + make_interval(secs => $7), $8, $9, $10)",
+             created_by_user, forced_by_user, canary_percent)
+         VALUES ($1, $2, $3, $4, $5, 'running', $6, now() + make_interval(secs => $7), $8, $9, $10, $11, $12)",
     )
     .bind(admin.org.uuid())
     .bind(id.uuid())
@@ -157,6 +157,8 @@ async fn insert(
     .bind(f64::from(gate.deadline_s))
     .bind(admin.key().map(KeyId::uuid))
     .bind(admin.key().filter(|_| wanted.force).map(KeyId::uuid))
+    .bind(admin.user().map(UserId::uuid))
+    .bind(admin.user().filter(|_| wanted.force).map(UserId::uuid))
     .bind(wanted.percent.map(i16::from))
     .execute(&mut *db)
     .await?;

@@ -27,7 +27,7 @@ pub(crate) use sweep::run;
 
 use crate::{body::from_word, error::Error};
 use alphagate_contract::{
-    id::{EndpointId, KeyId, OrgId, PublicationId},
+    id::{EndpointId, KeyId, OrgId, PublicationId, UserId},
     record::Canary,
 };
 use chrono::{DateTime, Utc};
@@ -44,7 +44,7 @@ pub(crate) struct Docs;
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, endpoint_id, version, replaced, state, reason, message, forced_by, gate_revision, ",
+            "SELECT id, endpoint_id, version, replaced, state, reason, message, forced_by, forced_by_user, gate_revision, ",
             "canary_percent, created_at, deadline_at, ended_at, coalesce(deadline_at <= now(), false) AS overdue FROM publications ",
             $rest
         )
@@ -112,6 +112,8 @@ pub(crate) struct Publication {
     message: Option<String>,
     /// The key that moved the pointer past the gate.
     forced_by: Option<KeyId>,
+    /// The user who did.
+    forced_by_user: Option<UserId>,
     /// The gate's revision that was looked at last; 0: there was none.
     gate_revision: i64,
     created_at: DateTime<Utc>,
@@ -133,6 +135,7 @@ struct Row {
     reason: Option<String>,
     message: Option<String>,
     forced_by: Option<Uuid>,
+    forced_by_user: Option<Uuid>,
     gate_revision: i64,
     canary_percent: Option<i16>,
     created_at: DateTime<Utc>,
@@ -188,6 +191,7 @@ impl TryFrom<Row> for Publication {
             reason: row.reason.as_deref().map(from_word).transpose()?,
             message: row.message,
             forced_by: row.forced_by.map(KeyId::from_uuid),
+            forced_by_user: row.forced_by_user.map(UserId::from_uuid),
             gate_revision: row.gate_revision,
             created_at: row.created_at,
             deadline_at: row.deadline_at,

@@ -78,6 +78,8 @@ pub fn environment(secrets: &Secrets, database: &Database, edge_url: &str) -> Ve
         ("AG_BODY_DEADLINE_MS", "3000".into()),
         ("AG_RUNNER_POLL_MS", "400".into()),
         ("AG_BLOB_DIR", database.blobs().display().to_string()),
+        ("AG_MAIL_FOLDER", database.mails().display().to_string()),
+        ("AG_MAIL_POLL_MS", "100".into()),
         // A loaded machine is not an outage.
         ("AG_DATABASE_WAIT_MS", "15000".into()),
     ];

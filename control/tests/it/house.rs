@@ -3,7 +3,18 @@
 use std::{fs, path::Path};
 
 /// Each table, and the file or folder of `src/` that it belongs to.
-const OWNERS: [(&str, &str); 37] = [
+const OWNERS: [(&str, &str); 48] = [
+    ("device_logins", "accounts/"),
+    ("users", "accounts/"),
+    ("identities", "accounts/"),
+    ("passwords", "accounts/"),
+    ("sign_ups", "accounts/"),
+    ("password_resets", "accounts/"),
+    ("sessions", "accounts/"),
+    ("throttles", "accounts/"),
+    ("mails", "mail/"),
+    ("memberships", "members/"),
+    ("invitations", "members/"),
     ("orgs", "orgs/"),
     ("keys", "keys/"),
     ("run_keys", "keys/"),

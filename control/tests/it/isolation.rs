@@ -18,6 +18,7 @@ struct Full {
     publication: String,
     install: String,
     job: String,
+    invitation: String,
     evals: Evals,
 }
 
@@ -30,12 +31,14 @@ async fn full(bed: &Bed, name: &str, foreign: &str) -> Full {
     let list = bed.get(&org, &format!("/v1/endpoints/{endpoint}/publications")).await.1;
     let install = json!({"endpoint": foreign, "name": "other", "payer": "publisher"});
     let install = bed.make(&org, "/v1/installs", install).await;
+    let invitation = json!({"email": format!("{name}@example.org"), "role": "viewer"});
     Full {
         key: text(&key["id"]),
         credential: text(&credential["id"]),
         publication: text(&list["data"][0]["id"]),
         install: text(&install["id"]),
         job: bed.job(&org, job()).await,
+        invitation: text(&bed.make(&org, "/v1/invitations", invitation).await["id"]),
         evals: Evals::new(bed, &org).await,
         endpoint,
         org,
@@ -54,6 +57,9 @@ impl Full {
             "endpoints" => &self.endpoint,
             "installs" => &self.install,
             "jobs" => &self.job,
+            "invitations" => &self.invitation,
+            // A user of this org's is in the tests of members.
+            "members" => "usr_00000000000000000000000000000009",
             "evals" => &self.evals.eval,
             "files" => &self.evals.file,
             other => panic!("a route with an unknown noun: {other}"),
@@ -73,6 +79,7 @@ fn is_of_an_org(route: &Route) -> bool {
 fn body(route: &Route) -> Value {
     match (route.method.as_str(), route.path) {
         ("PATCH", "/v1/installs/{id}") => json!({"version": null}),
+        ("PATCH", "/v1/members/{id}") => json!({"role": "viewer"}),
         ("PUT", "/v1/endpoints/{id}/gate") => json!({"evals": []}),
         ("PUT", _) => json!({"secret": "sk-new"}),
         (_, "/v1/keys/{id}/rotate") => json!({"overlap_s": 0}),

@@ -154,3 +154,36 @@ async fn expired_keys_leave_the_edge_a_day_later() {
     }
     panic!("the key is still at the edge");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_key_is_bound_to_endpoints_by_name_and_so_is_its_successor() {
+    let bed = Bed::start().await;
+    let org = bed.org("a").await;
+    let bound = json!({"name": "app", "scopes": ["call"], "endpoints": ["poet", "haiku"]});
+    let key = bed.make(&org, "/v1/keys", bound).await;
+    assert_eq!(key["endpoints"], json!(["haiku", "poet"]));
+    let only = |id: &Value| {
+        let RecordValue::Key(record) = key_record(&bed, id) else { panic!() };
+        record.only
+    };
+    assert_eq!(only(&key["id"]), Some(vec!["haiku".to_owned(), "poet".to_owned()]));
+    let path = format!("/v1/keys/{}", text(&key["id"]));
+    let next = bed.make(&org, &format!("{path}/rotate"), json!({"overlap_s": 60})).await;
+    assert_eq!((&next["endpoints"], only(&next["id"])), (&key["endpoints"], only(&key["id"])));
+    assert_eq!(bed.get(&org, &path).await.1["endpoints"], key["endpoints"]);
+    let free = bed.make(&org, "/v1/keys", json!({"name": "app", "scopes": ["call"]})).await;
+    assert_eq!((&free["endpoints"], only(&free["id"])), (&Value::Null, None));
+    for (endpoints, scopes) in [
+        (json!([]), json!(["call"])),
+        (json!(["a", "a"]), json!(["call"])),
+        (json!(["a"]), json!(["call", "admin"])),
+        (json!(["a"]), json!(["evals"])),
+        (json!(["poet@2"]), json!(["call"])),
+        (json!((0..101).map(|n| format!("e{n}")).collect::<Vec<_>>()), json!(["call"])),
+    ] {
+        let reply =
+            bed.post(&org, "/v1/keys", json!({"name": "x", "scopes": scopes, "endpoints": endpoints})).await;
+        assert_eq!(code(&reply), (422, "unprocessable"), "{endpoints}");
+        assert!(text(&reply.1["error"]["param"]).starts_with("endpoints"), "{}", reply.1);
+    }
+}

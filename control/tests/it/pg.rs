@@ -127,6 +127,11 @@ impl Database {
         std::env::temp_dir().join("alphagate-test-blobs").join(&self.name)
     }
 
+    /// A folder for the mails that are sent.
+    pub fn mails(&self) -> std::path::PathBuf {
+        std::env::temp_dir().join("alphagate-test-mails").join(&self.name)
+    }
+
     /// A connection that no policy binds.
     pub async fn superuser(&self) -> PgConnection {
         connect(&self.name, None).await
@@ -138,6 +143,7 @@ impl Drop for Database {
     /// that a login that has begun can end.
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(self.blobs());
+        let _ = std::fs::remove_dir_all(self.mails());
         let name = self.name.clone();
         let cleaner = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -9,7 +9,11 @@ use crate::{
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-const TENANT_TABLES: [&str; 30] = [
+const TENANT_TABLES: [&str; 34] = [
+    "users",
+    "identities",
+    "memberships",
+    "invitations",
     "orgs",
     "keys",
     "records",
@@ -54,6 +58,7 @@ async fn fill(bed: &Bed) -> (crate::bed::Org, crate::bed::Org) {
     let quotas = json!({"quotas": [{"subject": {"kind": "org"}, "limit": {"concurrency": 1}}]});
     assert_eq!(bed.call("PUT", &a.admin, "/v1/quotas", Some(&quotas)).await.0, 200);
     left_behind(bed, &a).await;
+    with_members(bed, &a).await;
     let key = json!({"name": "k", "scopes": ["call"]});
     let once =
         bed.request(reqwest::Method::POST, "/v1/keys").bearer_auth(&a.admin).header("idempotency-key", "k1");
@@ -74,6 +79,16 @@ async fn fill(bed: &Bed) -> (crate::bed::Org, crate::bed::Org) {
     .await
     .unwrap();
     (a, b)
+}
+
+/// A member, one who is invited, and somebody who is neither.
+async fn with_members(bed: &Bed, org: &crate::bed::Org) {
+    let member = bed.person("member").await;
+    bed.person("nobody").await;
+    bed.make(org, "/v1/invitations", json!({"email": member.email, "role": "viewer"})).await;
+    let token = json!({"token": bed.mail(&member.email, 2).await.token()});
+    assert_eq!(bed.call("POST", &member.token, "/v1/invitations/accept", Some(&token)).await.0, 200);
+    bed.make(org, "/v1/invitations", json!({"email": "open@example.org", "role": "viewer"})).await;
 }
 
 /// A job with large output and an artefact, and settings of its org.
@@ -160,6 +175,20 @@ async fn the_tenant_role_cannot_write_for_another_org_nor_change_what_is_immutab
         format!(
             "INSERT INTO evals (org_id, id, name, data_source_config, testing_criteria) VALUES ('{b}', '{b}', 'x', '{{}}', '[]')"
         ),
+        "SELECT * FROM passwords".to_owned(),
+        "SELECT * FROM sessions".to_owned(),
+        "SELECT * FROM sign_ups".to_owned(),
+        "SELECT * FROM password_resets".to_owned(),
+        "SELECT * FROM device_logins".to_owned(),
+        "SELECT * FROM throttles".to_owned(),
+        "SELECT * FROM mails".to_owned(),
+        "UPDATE users SET name = 'x'".to_owned(),
+        "UPDATE memberships SET personal = true".to_owned(),
+        "UPDATE invitations SET role = 'owner'".to_owned(),
+        "UPDATE invitations SET email = 'x@example.org'".to_owned(),
+        format!("INSERT INTO memberships (org_id, user_id, role) SELECT '{b}', id, 'owner' FROM users"),
+        "INSERT INTO mails (id, kind, subject) SELECT id, 'reset', id FROM users".to_owned(),
+        "INSERT INTO mails (id, kind, subject) SELECT id, 'invitation', id FROM users".to_owned(),
         "DELETE FROM keys".to_owned(),
         "DELETE FROM publications".to_owned(),
         "UPDATE publications SET version = 1".to_owned(),
@@ -216,6 +245,13 @@ async fn the_system_role_reads_no_secret_and_changes_no_tenants_configuration() 
         "SELECT * FROM gates",
         "SELECT data_source FROM gate_evals",
         "UPDATE keys SET revoked_at = NULL",
+        "UPDATE memberships SET role = 'owner'",
+        "DELETE FROM memberships",
+        "INSERT INTO memberships (org_id, user_id, role) SELECT o.id, u.id, 'admin' FROM orgs o, users u",
+        "UPDATE invitations SET role = 'owner'",
+        "UPDATE invitations SET accepted_at = now()",
+        "DELETE FROM users",
+        "UPDATE identities SET user_id = user_id",
         "DELETE FROM records",
         "INSERT INTO installs SELECT * FROM installs",
         "SELECT * FROM usage_events",

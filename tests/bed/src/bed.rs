@@ -144,6 +144,11 @@ impl Bed {
         &self.data.path
     }
 
+    /// The folder of the mails that control has sent, as `.eml` files.
+    pub fn mails_dir(&self) -> std::path::PathBuf {
+        self.data.path.join("mails")
+    }
+
     /// What the named child (`edge`, `control`, `postgres`, `migrate`) has logged so far.
     pub fn log(&self, child: &str) -> String {
         std::fs::read_to_string(self.data.log(child)).unwrap_or_default()
@@ -304,6 +309,7 @@ impl Bed {
         set("AG_DATABASE_URL", self.logins.tenant.clone());
         set("AG_SYSTEM_DATABASE_URL", self.logins.system.clone());
         set("AG_ALLOW_PRIVATE_UPSTREAMS", self.options.private_upstreams.to_string());
+        set("AG_MAIL_FOLDER", self.mails_dir().display().to_string());
         env.extend(self.options.control_env.clone());
         env
     }

@@ -1,0 +1,89 @@
+//! `GET /v1/me`, `PATCH /v1/me`, `POST /v1/me/password`: a user's own account.
+
+use super::{Limit, SignedIn, password::Password, sessions, throttle, users};
+use crate::{
+    app::App,
+    body::Body,
+    error::{Answer, Error},
+    mail::{self, Kind},
+    text::Label,
+};
+use alphagate_contract::{
+    id::{SessionId, UserId},
+    problem::{Code, Problem},
+};
+use axum::{Json, extract::State, http::StatusCode};
+use serde::{Deserialize, Serialize};
+
+/// A user as they read themselves.
+#[derive(Serialize)]
+pub(crate) struct Me {
+    id: UserId,
+    name: String,
+    email: Option<String>,
+    session: SessionId,
+}
+
+/// The request to change it; what is not named stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MyChange {
+    name: Option<Label>,
+}
+
+/// The request for another password.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewPassword {
+    current: Password,
+    password: Password,
+}
+
+pub(crate) async fn get(caller: SignedIn, State(app): State<App>) -> Answer<Json<Me>> {
+    let mut system = app.system().acquire().await?;
+    let profile = users::profiles(&mut system, &[caller.user]).await?.remove(&caller.user);
+    let profile = profile.ok_or_else(|| Error::internal("a session without a user"))?;
+    let session = caller.session;
+    Ok(Json(Me { id: caller.user, name: profile.name, email: profile.email, session }))
+}
+
+pub(crate) async fn change(
+    caller: SignedIn,
+    State(app): State<App>,
+    body: Body<MyChange>,
+) -> Answer<Json<Me>> {
+    if let Some(name) = &body.value.name {
+        let mut system = app.system().acquire().await?;
+        users::rename(&mut system, caller.user, name).await?;
+    }
+    get(caller, State(app)).await
+}
+
+/// Takes the current password again; every other session ends, and this one's token is another from now on.
+pub(crate) async fn change_password(
+    caller: SignedIn,
+    State(app): State<App>,
+    body: Body<NewPassword>,
+) -> Answer {
+    let NewPassword { current, password } = body.value;
+    throttle::take(app.system(), Limit::SIGN_IN, &caller.user.to_string()).await?;
+    let mut system = app.system().acquire().await?;
+    let kept = users::hash_of(&mut system, caller.user).await?;
+    let profile = users::profiles(&mut system, &[caller.user]).await?.remove(&caller.user);
+    drop(system);
+    if !app.hasher().verify(current, kept).await? {
+        let problem = Problem::new(Code::SignInFailed).param("current");
+        return Err(problem.message("The current password is another one.").into());
+    }
+    let about = profile.map(|profile| [Some(profile.name), profile.email]).into_iter().flatten().flatten();
+    let hash = app.hasher().make(&app, password, about.collect()).await?;
+    let mut tx = app.system().begin().await?;
+    users::set_hash(&mut tx, caller.user, &hash).await?;
+    sessions::end_all(&mut tx, caller.user, Some(caller.session)).await?;
+    let token = sessions::renew(&app, &mut tx, caller.session).await?;
+    throttle::forget(&mut tx, Limit::SIGN_IN, &caller.user.to_string()).await?;
+    mail::enqueue(&app, &mut tx, Kind::PasswordChanged, caller.user.uuid()).await?;
+    tx.commit().await?;
+    app.mailer().wake();
+    caller.hand_over(StatusCode::OK, &token)
+}

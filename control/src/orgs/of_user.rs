@@ -1,0 +1,115 @@
+//! `GET /v1/orgs`, `POST /v1/orgs` and `PATCH /v1/org`: the orgs of a user, one more, and another name.
+
+use super::{Org, find, write_record};
+use crate::{
+    accounts::SignedIn,
+    app::App,
+    body::Body,
+    change::{Effect, mark},
+    error::{Answer, Error},
+    members,
+    principal::Member,
+    roles::Role,
+    text::Label,
+};
+use alphagate_contract::{
+    id::{OrgId, UserId},
+    problem::Code,
+};
+use axum::{Json, extract::State, http::StatusCode, response::IntoResponse as _};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+/// An org as one of its members sees it.
+#[derive(Serialize)]
+pub(crate) struct OwnOrg {
+    #[serde(flatten)]
+    org: Org,
+    role: Role,
+    /// Whether it was made with the account.
+    personal: bool,
+}
+
+/// All orgs of a user.
+#[derive(Serialize)]
+pub(crate) struct OwnOrgs {
+    data: Vec<OwnOrg>,
+}
+
+/// The request for one more.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewOwnOrg {
+    name: Label,
+}
+
+/// The request to change one; what is not named stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OwnOrgChange {
+    name: Option<Label>,
+}
+
+pub(crate) async fn list_own(caller: SignedIn, State(app): State<App>) -> Answer<Json<OwnOrgs>> {
+    let mut system = app.system().acquire().await?;
+    let mut data = Vec::new();
+    for member in members::of_user(&mut system, caller.user).await? {
+        let org =
+            find(&mut system, member.org).await?.ok_or_else(|| Error::internal("a member of no org"))?;
+        data.push(OwnOrg { org, role: member.role, personal: member.personal });
+    }
+    Ok(Json(OwnOrgs { data }))
+}
+
+pub(crate) async fn create_own(caller: SignedIn, State(app): State<App>, body: Body<NewOwnOrg>) -> Answer {
+    let mut tx = app.system().begin().await?;
+    members::has_room(&mut tx, caller.user).await?;
+    let org = create_for(&app, &mut tx, caller.user, &body.value.name, false).await?;
+    let made = find(&mut tx, org).await?.ok_or_else(|| Error::internal("the new org is not there"))?;
+    tx.commit().await?;
+    let accepted = app.courier().deliver(org).await;
+    let own = OwnOrg { org: made, role: Role::Owner, personal: false };
+    let Ok(Value::Object(mut answer)) = serde_json::to_value(own) else {
+        return Err(Error::internal("an answer is an object"));
+    };
+    mark(&mut answer, Effect::Plain, accepted);
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+/// Makes an org that `owner` owns, with its record.
+pub(crate) async fn create_for(
+    app: &App,
+    system: &mut PgConnection,
+    owner: UserId,
+    name: &Label,
+    personal: bool,
+) -> Result<OrgId, Error> {
+    let org = app.new_id(OrgId::new);
+    sqlx::query("INSERT INTO orgs (id, name) VALUES ($1, $2)")
+        .bind(org.uuid())
+        .bind(name.as_str())
+        .execute(&mut *system)
+        .await?;
+    write_record(system, org).await?;
+    members::add(system, org, owner, Role::Owner, personal).await?;
+    Ok(org)
+}
+
+pub(crate) async fn rename(
+    caller: Member,
+    State(app): State<App>,
+    body: Body<OwnOrgChange>,
+) -> Answer<Json<Org>> {
+    let mut tx = app.tenants().begin(caller.org).await?;
+    if let Some(name) = &body.value.name {
+        sqlx::query("UPDATE orgs SET name = $2 WHERE id = $1")
+            .bind(caller.org.uuid())
+            .bind(name.as_str())
+            .execute(&mut *tx)
+            .await?;
+    }
+    let org = find(&mut tx, caller.org).await?.ok_or(Code::NotFound)?;
+    tx.commit().await?;
+    Ok(Json(org))
+}
