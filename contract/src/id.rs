@@ -127,6 +127,8 @@ ids! {
     UserId = "usr";
     /// A user's being signed in, on one device.
     SessionId = "ses";
+    /// An entry of the audit trail.
+    AuditId = "aud";
 }
 
 #[cfg(test)]

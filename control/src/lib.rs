@@ -4,6 +4,7 @@
 //! read another feature's tables: it calls that feature. Every answer to a change says whether the edge has accepted it.
 
 pub mod app;
+pub mod audit;
 mod blobs;
 mod body;
 mod catalog;

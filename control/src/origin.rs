@@ -17,7 +17,6 @@ const FORWARDED: &str = "x-forwarded-for";
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Default)]
-#[expect(dead_code, reason = "the audit trail reads it")]
 pub(crate) struct Origin {
     /// The client's address; none where the connection is not known.
     pub(crate) address: Option<IpAddr>,

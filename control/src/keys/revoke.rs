@@ -3,10 +3,12 @@
 use super::{read, write_record};
 use crate::{
     app::App,
+    audit::Note,
     change::{Change, Effect},
     error::{Answer, Error},
     params::Id,
     principal::Admin,
+    roles::Action,
 };
 use alphagate_contract::id::{KeyId, OrgId};
 use axum::{extract::State, http::StatusCode};
@@ -14,8 +16,11 @@ use sqlx::PgConnection;
 
 pub(crate) async fn revoke(admin: Admin, State(app): State<App>, Id(id): Id<KeyId>) -> Answer {
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
+    let before = read::find(change.db(), admin.org, id).await?;
     mark_revoked(change.db(), admin.org, id).await?;
     let key = read::find(change.db(), admin.org, id).await?;
+    let note = Note::of(&admin, Action::KeysWrite, "revoke", "key", id).before(&before).after(&key);
+    change.record(note).await?;
     change.finish(StatusCode::OK, Effect::Revoked, &key).await
 }
 

@@ -15,6 +15,9 @@ mod evals_scene;
 mod pg;
 mod play;
 
+mod audit;
+mod audit_chain;
+mod audit_routes;
 mod bodies;
 mod canaries;
 mod clocks;
