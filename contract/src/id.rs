@@ -150,6 +150,8 @@ ids! {
     SessionId = "ses";
     /// A way into an org, for one address.
     InvitationId = "inv";
+    /// An entry of the audit trail.
+    AuditId = "aud";
 }
 
 #[cfg(test)]

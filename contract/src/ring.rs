@@ -81,6 +81,11 @@ impl Ring {
         (&self.current.0, self.current.1.reveal())
     }
 
+    /// Every entry, the current one first.
+    pub fn entries(&self) -> impl Iterator<Item = (&Kid, &[u8; RING_SECRET_BYTES])> {
+        std::iter::once(&self.current).chain(&self.older).map(|(kid, secret)| (kid, secret.reveal()))
+    }
+
     /// The secret with this id, if it is live.
     #[must_use]
     pub fn get(&self, kid: &str) -> Option<&[u8; RING_SECRET_BYTES]> {

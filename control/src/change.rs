@@ -6,6 +6,7 @@
 
 use crate::{
     app::App,
+    audit::{self, Note},
     error::{Answer, Error},
     idempotency::{self, Claim, Once},
     tenant::TenantTx,
@@ -136,6 +137,11 @@ impl Change {
     /// The transaction.
     pub(crate) fn db(&mut self) -> &mut PgConnection {
         &mut self.tx
+    }
+
+    /// Writes it into the audit trail.
+    pub(crate) async fn record(&mut self, note: Note) -> Result<(), Error> {
+        audit::record(&self.app, &mut self.tx, note).await
     }
 
     /// Makes the change durable, tells the edge, and answers.

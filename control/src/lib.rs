@@ -5,6 +5,7 @@
 
 mod accounts;
 pub mod app;
+pub mod audit;
 mod blobs;
 mod body;
 mod catalog;

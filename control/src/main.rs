@@ -1,6 +1,6 @@
-//! `alphagate-control`: serve, migrate, keygen. Logs are JSON lines on stderr.
+//! `alphagate-control`: serve, migrate, keygen, audit. Logs are JSON lines on stderr.
 
-use alphagate_control::{keygen, openapi, platform::Host, serve, settings::Settings, store};
+use alphagate_control::{audit::command, keygen, openapi, platform::Host, serve, settings::Settings, store};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -26,6 +26,11 @@ enum Command {
     Keygen,
     /// Print the OpenAPI document that `GET /v1/openapi.json` serves.
     Openapi,
+    /// Look after the audit trail.
+    Audit {
+        #[command(subcommand)]
+        command: command::Audit,
+    },
 }
 
 #[tokio::main]
@@ -51,6 +56,7 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(settings) => serve::run(*settings).await,
+        Command::Audit { command } => command::run(command).await,
         Command::Migrate { database_url } => store::migrate(&database_url).await,
         Command::Keygen => {
             keygen::lines(&Host).iter().for_each(|line| println!("{line}"));

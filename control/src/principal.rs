@@ -31,7 +31,10 @@ use sqlx::PgConnection;
 use subtle::ConstantTimeEq as _;
 
 /// The holder of the operator token.
-pub(crate) struct Operator;
+pub(crate) struct Operator {
+    /// Where the request comes from.
+    pub(crate) origin: Origin,
+}
 
 /// Somebody who may do in an org what the route is for.
 #[derive(Debug, Clone)]
@@ -41,7 +44,6 @@ pub(crate) struct Member {
     /// Who it is.
     pub(crate) actor: Actor,
     /// Where the request comes from.
-    #[expect(dead_code, reason = "the audit trail reads it")]
     pub(crate) origin: Origin,
 }
 
@@ -96,7 +98,7 @@ impl FromRequestParts<App> for Operator {
         let given = Sha256::digest(bearer(&parts.headers)?);
         let wanted = Sha256::digest(app.settings().operator_token.reveal());
         if bool::from(given.ct_eq(&wanted)) {
-            return Ok(Self);
+            return Ok(Self { origin: Origin::of(parts, app) });
         }
         Err(Problem::new(Code::KeyInvalid).message("This is not the operator token.").into())
     }

@@ -4,12 +4,14 @@
 
 use crate::{
     app::App,
+    audit::Note,
     body::Body,
     change::{Change, Changed, Effect},
     endpoints,
     error::{Answer, Error},
     installs, keys, orgs,
     principal::Admin,
+    roles::Action,
 };
 use alphagate_contract::{
     id::{EndpointId, InstallId, KeyId, OrgId},
@@ -70,8 +72,11 @@ pub(crate) async fn put(admin: Admin, State(app): State<App>, body: Body<Quotas>
     }
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
     check_subjects(change.db(), admin.org, &wanted.quotas).await?;
+    let before = Quotas { quotas: list(change.db(), admin.org).await? };
     replace(change.db(), admin.org, &wanted.quotas).await?;
     orgs::write_record(change.db(), admin.org).await?;
+    let note = Note::of(&admin, Action::QuotasWrite, "put", "quotas", admin.org);
+    change.record(note.before(&before).after(&wanted)).await?;
     change.finish(StatusCode::OK, Effect::Plain, &wanted).await
 }
 

@@ -4,9 +4,9 @@
 //! and a route cannot be anywhere else. A route of an org cannot be without an action: the table of roles says whose it is.
 
 use crate::{
-    accounts, app::App, catalog, credentials, dispatch, drain, endpoints, error::Error, evals, events, files,
-    gates, health, installs, jobs, keys, members, openapi, orgs, publications, quotas, records, request_id,
-    roles::Action, runners, usage, versions,
+    accounts, app::App, audit, catalog, credentials, dispatch, drain, endpoints, error::Error, evals, events,
+    files, gates, health, installs, jobs, keys, members, openapi, orgs, publications, quotas, records,
+    request_id, roles::Action, runners, usage, versions,
 };
 use alphagate_contract::problem::Code;
 use axum::{
@@ -167,6 +167,8 @@ fn of_org() -> Vec<Route> {
         member(A::QuotasRead, Method::GET, "/v1/quotas", quotas::get),
         member(A::QuotasWrite, Method::PUT, "/v1/quotas", quotas::put),
         member(A::UsageRead, Method::GET, "/v1/usage", usage::list),
+        member(A::AuditRead, Method::GET, "/v1/audit", audit::list),
+        member(A::AuditRead, Method::GET, "/v1/audit/export", audit::export),
     ]
 }
 

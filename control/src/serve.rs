@@ -4,7 +4,7 @@
 //! hand. Whatever is left is in the database.
 
 use crate::{
-    app::App, blobs, evals, events, housekeeping, jobs, mail, outbox, outbox::Inbox, platform::Host,
+    app::App, audit, blobs, evals, events, housekeeping, jobs, mail, outbox, outbox::Inbox, platform::Host,
     publications, routes, settings::Settings, store,
 };
 use anyhow::Context as _;
@@ -62,6 +62,7 @@ pub async fn until(
     let listener_of_notices = tokio::spawn(events::listen(app.clone()));
     let postman = tokio::spawn(mail::run(app.clone()));
     let pulse = tokio::spawn(jobs::run(app.clone()));
+    let sequencer = tokio::spawn(audit::run(app.clone(), ended.clone()));
     let publisher = tokio::spawn(publications::run(app.clone(), ended.clone()));
     tracing::info!(address = %listener.local_addr()?, "listening");
     let hub = app.hub().clone();
@@ -88,6 +89,7 @@ pub async fn until(
     postman.abort();
     ending.send_replace(true);
     publisher.await.context("the loop of publications failed")?;
+    sequencer.await.context("the loop of the audit trail failed")?;
     listener_of_notices.abort();
     courier.await.context("the outbox loop failed")?;
     tracing::info!("stopped");

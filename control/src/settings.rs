@@ -47,6 +47,12 @@ pub struct Settings {
     /// Ring that encrypts provider credentials at rest.
     #[arg(long, env = "AG_VAULT_RING", hide_env_values = true, value_parser = Ring::parse)]
     pub vault_ring: Ring,
+    /// Ring that signs the heads of the audit trail: each entry is the seed of an Ed25519 key.
+    #[arg(long, env = "AG_AUDIT_RING", hide_env_values = true, value_parser = Ring::parse)]
+    pub audit_ring: Ring,
+    /// How often new entries of the audit trail are linked, milliseconds.
+    #[arg(long, env = "AG_AUDIT_POLL_MS", default_value = "1000", value_parser = milliseconds)]
+    pub audit_poll: Duration,
     /// Public keys of the edge, `kid:hex64,…`; credentials are sealed to the first.
     #[arg(long, env = "AG_SEAL_PUBLIC_KEYS", value_parser = SealKey::parse)]
     pub seal_public_keys: SealKey,

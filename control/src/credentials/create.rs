@@ -3,10 +3,12 @@
 use super::{Credential, Row, SecretText, lock_away, write_record};
 use crate::{
     app::App,
+    audit::Note,
     body::Body,
     change::{Begun, Change, Changed, Effect},
     error::Answer,
     principal::Admin,
+    roles::Action,
     text::Label,
     upstream,
 };
@@ -59,5 +61,8 @@ pub(crate) async fn create(admin: Admin, State(app): State<App>, body: Body<NewC
     .fetch_one(change.db())
     .await?;
     write_record(&app, change.db(), admin.org, id, &new.origin, &new.secret.0).await?;
-    change.finish(StatusCode::CREATED, Effect::Plain, &Credential::from(row)).await
+    let credential = Credential::from(row);
+    let note = Note::of(&admin, Action::CredentialsWrite, "create", "credential", id).after(&credential);
+    change.record(note).await?;
+    change.finish(StatusCode::CREATED, Effect::Plain, &credential).await
 }

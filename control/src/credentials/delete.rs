@@ -1,12 +1,15 @@
 //! `DELETE /v1/credentials/{id}`: refused by foreign keys while a version or an install uses it.
 
+use super::read;
 use crate::{
     app::App,
+    audit::Note,
     change::{Change, Changed, Deleted, Effect},
     error::Answer,
     params::Id,
     principal::Admin,
     records,
+    roles::Action,
 };
 use alphagate_contract::{
     id::CredentialId,
@@ -27,6 +30,7 @@ use axum::{extract::State, http::StatusCode};
 )]
 pub(crate) async fn delete(admin: Admin, State(app): State<App>, Id(id): Id<CredentialId>) -> Answer {
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
+    let before = read::find(change.db(), admin.org, id).await?;
     let deleted = sqlx::query("DELETE FROM credentials WHERE org_id = $1 AND id = $2")
         .bind(admin.org.uuid())
         .bind(id.uuid())
@@ -36,5 +40,7 @@ pub(crate) async fn delete(admin: Admin, State(app): State<App>, Id(id): Id<Cred
         return Err(Code::NotFound.into());
     }
     records::put(change.db(), admin.org, RecordKey::Credential(id), &RecordValue::Gone).await?;
+    let note = Note::of(&admin, Action::CredentialsWrite, "delete", "credential", id).before(&before);
+    change.record(note).await?;
     change.finish(StatusCode::OK, Effect::Plain, &Deleted::new(id)).await
 }

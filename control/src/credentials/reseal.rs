@@ -1,11 +1,17 @@
 //! Rotation of our own keys: what was encrypted or sealed with an older one is done again with the current one.
 
 use super::{lock_away, purpose, write_record};
-use crate::{app::App, error::Error};
+use crate::{
+    app::App,
+    audit::{self, Note},
+    error::Error,
+    roles::Action,
+};
 use alphagate_contract::{
     id::{CredentialId, OrgId},
     secret::Secret,
 };
+use serde_json::json;
 use uuid::Uuid;
 
 /// Most credentials of one round; the next round goes on.
@@ -57,6 +63,9 @@ async fn reseal(app: &App, org: OrgId, id: CredentialId) -> Result<(), Error> {
     .execute(&mut *tx)
     .await?;
     write_record(app, &mut tx, org, id, &origin, &secret).await?;
+    let kids = json!({"vault": app.vault().kid(), "seal": app.settings().seal_public_keys.kid});
+    let note = Note::by_system(org, Action::CredentialsWrite, "seal anew", "credential", id).after(&kids);
+    audit::record(app, &mut tx, note).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -3,11 +3,13 @@
 use super::{SecretText, lock_away, read, write_record};
 use crate::{
     app::App,
+    audit::Note,
     body::Body,
     change::{Change, Changed, Effect},
     error::Answer,
     params::Id,
     principal::Admin,
+    roles::Action,
 };
 use alphagate_contract::{id::CredentialId, problem::Code};
 use axum::{extract::State, http::StatusCode};
@@ -36,6 +38,7 @@ pub(crate) async fn rotate(
 ) -> Answer {
     let secret = &body.value.secret.0;
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
+    let before = read::find(change.db(), admin.org, id).await?;
     let changed = sqlx::query(
         "UPDATE credentials SET secret = $3, vault_kid = $4, seal_kid = $5, rotated_at = now()
          WHERE org_id = $1 AND id = $2",
@@ -52,5 +55,7 @@ pub(crate) async fn rotate(
     }
     let credential = read::find(change.db(), admin.org, id).await?;
     write_record(&app, change.db(), admin.org, id, &credential.origin, secret).await?;
+    let note = Note::of(&admin, Action::CredentialsWrite, "rotate", "credential", id);
+    change.record(note.before(&before).after(&credential)).await?;
     change.finish(StatusCode::OK, Effect::Plain, &credential).await
 }

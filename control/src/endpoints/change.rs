@@ -4,12 +4,14 @@
 use super::{Terms, Visibility, columns, lock, read};
 use crate::{
     app::App,
+    audit::Note,
     body::{Body, word},
     change::{Change, Changed, Effect},
     error::Answer,
     orgs,
     params::Id,
     principal::Admin,
+    roles::Action,
     text::Description,
 };
 use alphagate_contract::id::EndpointId;
@@ -45,7 +47,7 @@ pub(crate) async fn change(
         terms.check()?;
     }
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
-    lock(change.db(), admin.org, id).await?.not_withdrawn()?;
+    let before = lock(change.db(), admin.org, id).await?.not_withdrawn()?;
     let (payer, paid) = wanted.installs.as_ref().map(columns).unzip();
     sqlx::query(
         "UPDATE endpoints SET description = coalesce($3, description), visibility = coalesce($4, visibility),
@@ -66,5 +68,7 @@ pub(crate) async fn change(
         orgs::write_record(change.db(), admin.org).await?;
     }
     let endpoint = read::find(change.db(), admin.org, id).await?;
+    let note = Note::of(&admin, Action::EndpointsWrite, "change", "endpoint", id);
+    change.record(note.before(&before).after(&endpoint)).await?;
     change.finish(StatusCode::OK, Effect::Plain, &endpoint).await
 }

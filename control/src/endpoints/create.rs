@@ -3,12 +3,14 @@
 use super::{Endpoint, Row, Terms, Visibility, columns, write_live_record};
 use crate::{
     app::App,
+    audit::Note,
     body::{Body, word},
     change::{Begun, Change, Changed, Effect},
     error::{Answer, Error},
     names, orgs,
     principal::Admin,
     records,
+    roles::Action,
     text::Description,
 };
 use alphagate_contract::{
@@ -68,6 +70,8 @@ pub(crate) async fn create(admin: Admin, State(app): State<App>, body: Body<NewE
     if !new.installs.limits.is_empty() {
         orgs::write_record(change.db(), admin.org).await?;
     }
+    let note = Note::of(&admin, Action::EndpointsWrite, "create", "endpoint", endpoint.id).after(&endpoint);
+    change.record(note).await?;
     change.finish(StatusCode::CREATED, Effect::Plain, &endpoint).await
 }
 

@@ -3,12 +3,15 @@
 use super::{lock, read, write_live_record};
 use crate::{
     app::App,
+    audit::Note,
     change::{Change, Changed, Effect},
     error::Answer,
     orgs,
     params::Id,
     principal::Admin,
-    publications, versions,
+    publications,
+    roles::Action,
+    versions,
 };
 use alphagate_contract::id::EndpointId;
 use axum::{extract::State, http::StatusCode};
@@ -22,18 +25,26 @@ use axum::{extract::State, http::StatusCode};
 )]
 pub(crate) async fn withdraw(admin: Admin, State(app): State<App>, Id(id): Id<EndpointId>) -> Answer {
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
-    let endpoint = lock(change.db(), admin.org, id).await?;
-    if endpoint.withdrawn_at.is_none() {
+    let before = lock(change.db(), admin.org, id).await?;
+    if before.withdrawn_at.is_none() {
         sqlx::query("UPDATE endpoints SET withdrawn_at = now() WHERE org_id = $1 AND id = $2")
             .bind(admin.org.uuid())
             .bind(id.uuid())
             .execute(change.db())
             .await?;
-        publications::end_running(change.db(), admin.org, id, publications::Why::Withdrawn).await?;
+        let ended =
+            publications::end_running(change.db(), admin.org, id, publications::Why::Withdrawn).await?;
+        if let Some(ended) = ended {
+            change
+                .record(Note::of(&admin, Action::EndpointsPublish, "supersede", "publication", ended))
+                .await?;
+        }
         write_live_record(change.db(), admin.org, id).await?;
         versions::release_credentials(change.db(), admin.org, id).await?;
         orgs::write_record(change.db(), admin.org).await?;
     }
     let endpoint = read::find(change.db(), admin.org, id).await?;
+    let note = Note::of(&admin, Action::EndpointsPublish, "withdraw", "endpoint", id);
+    change.record(note.before(&before).after(&endpoint)).await?;
     change.finish(StatusCode::OK, Effect::Plain, &endpoint).await
 }

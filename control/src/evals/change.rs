@@ -6,10 +6,12 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{self, Note},
     body::{Body, present},
     error::{Answer, Error},
     params::Id,
     principal::Evaluator,
+    roles::Action,
     text::Label,
 };
 use alphagate_contract::{id::EvalId, problem::Code};
@@ -63,6 +65,8 @@ pub(crate) async fn change(
     .fetch_optional(&mut *tx)
     .await?;
     let eval = Eval::try_from(row.ok_or(Code::NotFound)?)?;
+    let note = Note::of(&caller, Action::EvalsRun, "change", "eval", id).after(&eval);
+    audit::record(&app, &mut tx, note).await?;
     tx.commit().await?;
     Ok(Json(eval))
 }

@@ -7,9 +7,11 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{self, Note},
     body::Body,
     error::{Answer, Error},
     principal::Evaluator,
+    roles::Action,
     text::Label,
 };
 use alphagate_contract::id::EvalId;
@@ -74,5 +76,8 @@ pub(crate) async fn create(
     .bind(json(serde_json::to_string(&definition.criteria))?)
     .fetch_one(&mut *creation.tx)
     .await?;
-    creation.finish(&app, &Eval::try_from(row)?).await
+    let eval = Eval::try_from(row)?;
+    let note = Note::of(&caller, Action::EvalsRun, "create", "eval", eval.id).after(&eval);
+    audit::record(&app, &mut creation.tx, note).await?;
+    creation.finish(&app, &eval).await
 }

@@ -3,9 +3,11 @@
 use super::stop;
 use crate::{
     app::App,
+    audit::{self, Note},
     error::{Answer, Error},
     params::Id,
     principal::Evaluator,
+    roles::Action,
 };
 use alphagate_contract::{
     id::{EvalId, OrgId, RunId},
@@ -44,6 +46,8 @@ pub(crate) async fn delete(
         .bind(id.uuid())
         .execute(&mut *tx)
         .await?;
+    let note = Note::of(&caller, Action::EvalsRun, "delete", "eval", id).before(&json!({"runs": runs}));
+    audit::record(&app, &mut tx, note).await?;
     tx.commit().await?;
     Ok(Json(DeletedEval { object: "eval.deleted", deleted: true, eval_id: id }))
 }

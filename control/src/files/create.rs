@@ -9,8 +9,10 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{self, Note},
     error::{Answer, Error},
     principal::Evaluator,
+    roles::Action,
 };
 use alphagate_contract::{
     id::{FileId, OrgId},
@@ -84,7 +86,7 @@ pub(crate) async fn create(
         return Err(Code::BodyTimeout.into());
     };
     let (file, expires_after_s) = received?;
-    publish(&app, caller.org, file, expires_after_s).await.map(Json)
+    publish(&app, &caller, file, expires_after_s).await.map(Json)
 }
 
 async fn receive(app: &App, org: OrgId, mut multipart: Multipart) -> Result<(Upload, Option<i64>), Error> {
@@ -143,7 +145,13 @@ async fn write(app: &App, org: OrgId, mut field: Field<'_>) -> Result<Upload, Er
     Ok(Upload { id, cutter })
 }
 
-async fn publish(app: &App, org: OrgId, upload: Upload, expires_after_s: Option<i64>) -> Result<File, Error> {
+async fn publish(
+    app: &App,
+    caller: &Evaluator,
+    upload: Upload,
+    expires_after_s: Option<i64>,
+) -> Result<File, Error> {
+    let org = caller.org;
     let mut tx = app.tenants().begin(org).await?;
     let known = store::finish(&mut tx, org, upload.id, upload.cutter).await.map_err(|ended| match ended {
         Ended::Line(bad) => Error::field("file", bad.to_string()),
@@ -161,8 +169,11 @@ async fn publish(app: &App, org: OrgId, upload: Upload, expires_after_s: Option<
     .bind(expires_after_s)
     .fetch_one(&mut *tx)
     .await?;
+    let file = File::from(row);
+    let note = Note::of(caller, Action::EvalsRun, "create", "file", file.id).after(&file);
+    audit::record(app, &mut tx, note).await?;
     tx.commit().await?;
-    Ok(row.into())
+    Ok(file)
 }
 
 /// Waits for the next part of the body, as long as a whole body of another call may take.

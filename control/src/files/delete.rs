@@ -2,9 +2,11 @@
 
 use crate::{
     app::App,
+    audit::{self, Note},
     error::{Answer, Error},
     params::Id,
     principal::Evaluator,
+    roles::Action,
 };
 use alphagate_contract::{id::FileId, problem::Code};
 use axum::{Json, extract::State};
@@ -41,6 +43,7 @@ pub(crate) async fn delete(
     if gone.rows_affected() == 0 {
         return Err(Code::NotFound.into());
     }
+    audit::record(&app, &mut tx, Note::of(&caller, Action::EvalsRun, "delete", "file", id)).await?;
     tx.commit().await?;
     Ok(Json(Deleted { id, object: "file", deleted: true }))
 }

@@ -5,6 +5,7 @@
 use super::{DEADLINE_DEFAULT_S, DEADLINE_MAX_S, DEADLINE_MIN_S, EVALS_MAX, Gate, Thresholds, find};
 use crate::{
     app::App,
+    audit::Note,
     body::Body,
     change::{Change, Changed, Effect},
     endpoints,
@@ -13,6 +14,7 @@ use crate::{
     params::Id,
     principal::Gatekeeper,
     publications,
+    roles::Action,
 };
 use alphagate_contract::{
     id::{EndpointId, EvalId, FileId, KeyId, OrgId, UserId},
@@ -86,6 +88,8 @@ pub(crate) async fn put(
     }
     publications::reconsider(db, keeper.org, endpoint).await?;
     let gate = find(db, keeper.org, endpoint).await?;
+    let note = Note::of(&keeper, Action::GateWrite, "put", "gate", endpoint).before(&before).after(&gate);
+    change.record(note).await?;
     change.finish(StatusCode::OK, Effect::Plain, &gate).await
 }
 

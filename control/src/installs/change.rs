@@ -3,12 +3,14 @@
 use super::{check_version, read, write_record};
 use crate::{
     app::App,
+    audit::Note,
     body::{Body, present},
     change::{Change, Changed, Effect},
     endpoints::offer_of,
     error::{Answer, Error},
     params::Id,
     principal::Admin,
+    roles::Action,
 };
 use alphagate_contract::id::InstallId;
 use axum::{extract::State, http::StatusCode};
@@ -51,7 +53,9 @@ pub(crate) async fn change(
         .bind(pinned.map(i32::try_from).transpose().map_err(Error::internal)?)
         .execute(change.db())
         .await?;
+    let note = Note::of(&admin, Action::InstallsWrite, "change", "install", id).before(&install);
     install.version = pinned;
     write_record(change.db(), admin.org, &install).await?;
+    change.record(note.after(&install)).await?;
     change.finish(StatusCode::OK, Effect::Plain, &install).await
 }

@@ -3,12 +3,14 @@
 use super::{Install, Row, check_version, write_record};
 use crate::{
     app::App,
+    audit::Note,
     body::{Body, word},
     change::{Begun, Change, Changed, Effect},
     endpoints::{Offer, offer_to_anyone},
     error::{Answer, Error},
     names, orgs,
     principal::Admin,
+    roles::Action,
 };
 use alphagate_contract::{
     id::{CredentialId, EndpointId, InstallId, OrgId},
@@ -64,6 +66,8 @@ pub(crate) async fn create(admin: Admin, State(app): State<App>, body: Body<NewI
     check_version(&app, change.db(), admin.org, &offer, new.version, new.payer, new.credential).await?;
     let install = insert(change.db(), admin.org, app.new_id(InstallId::new), &offer, &new).await?;
     write_record(change.db(), admin.org, &install).await?;
+    let note = Note::of(&admin, Action::InstallsWrite, "create", "install", install.id).after(&install);
+    change.record(note).await?;
     change.finish(StatusCode::CREATED, Effect::Plain, &install).await
 }
 

@@ -3,12 +3,14 @@
 use super::read;
 use crate::{
     app::App,
+    audit::Note,
     change::{Change, Changed, Deleted, Effect},
     error::Answer,
     names,
     params::Id,
     principal::Admin,
     records,
+    roles::Action,
 };
 use alphagate_contract::{
     id::InstallId,
@@ -34,5 +36,7 @@ pub(crate) async fn delete(admin: Admin, State(app): State<App>, Id(id): Id<Inst
     let key = RecordKey::Name(admin.org, install.name.clone());
     records::put(change.db(), admin.org, key, &RecordValue::Gone).await?;
     names::release(change.db(), admin.org, &install.name).await?;
+    let note = Note::of(&admin, Action::InstallsWrite, "delete", "install", id).before(&install);
+    change.record(note).await?;
     change.finish(StatusCode::OK, Effect::Plain, &Deleted::new(id)).await
 }

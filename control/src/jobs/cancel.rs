@@ -3,10 +3,12 @@
 use super::{create::changed, settle};
 use crate::{
     app::App,
+    audit::{self, Note},
     error::Answer,
     events::{self, Notice},
     params::Id,
     principal::Evaluator,
+    roles::Action,
 };
 use alphagate_contract::{
     id::{JobId, RunnerId},
@@ -40,6 +42,9 @@ pub(crate) async fn cancel(evaluator: Evaluator, State(app): State<App>, Id(job)
             events::notify(&mut tx, Notice::Runner(RunnerId::from_uuid(runner))).await?;
         }
         _ => {}
+    }
+    if matches!(current.state.as_str(), "queued" | "starting" | "running") {
+        audit::record(&app, &mut tx, Note::of(&evaluator, Action::JobsRun, "cancel", "job", job)).await?;
     }
     let answer = changed(&mut tx, org, job).await?;
     tx.commit().await?;

@@ -3,10 +3,12 @@
 use super::{enqueue::enqueue_named, read, request::JobRequest, view::Job};
 use crate::{
     app::App,
+    audit::{self, Note},
     body,
     error::{Answer, Error},
     idempotency::{self, Claim, Once},
     principal::Evaluator,
+    roles::Action,
 };
 use alphagate_contract::id::{JobId, OrgId};
 use axum::{
@@ -16,6 +18,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde_json::json;
 
 /// Longest body: the largest input of one job, in base64, and half of that again for everything else. A batch shares it.
 const JOBS_BODY_MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -112,6 +115,10 @@ pub(crate) async fn create(evaluator: Evaluator, State(app): State<App>, posted:
     for (name, job) in &jobs {
         ids.push(enqueue_named(&app, &mut tx, org, name.as_ref().map(|name| name.as_str()), job).await?);
     }
+    // One entry for each request, however many jobs it makes.
+    let subject = ids.first().map(JobId::to_string).unwrap_or_default();
+    let note = Note::of(&evaluator, Action::JobsRun, "create", "job", subject);
+    audit::record(&app, &mut tx, note.after(&json!({"count": ids.len(), "jobs": ids}))).await?;
     let answer = answer(&mut tx, org, &ids, posted.is_batch).await?;
     if let Some(key) = key {
         idempotency::keep(&app, &mut tx, org, &key, &answer).await?;

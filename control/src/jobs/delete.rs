@@ -3,9 +3,11 @@
 use super::retry::forget;
 use crate::{
     app::App,
+    audit::{self, Note},
     error::{Answer, Error},
     params::Id,
     principal::Evaluator,
+    roles::Action,
 };
 use alphagate_contract::{
     id::{JobId, OrgId},
@@ -44,6 +46,7 @@ pub(crate) async fn delete(
         return Err(Error::conflict("This job has not ended. Cancel it first."));
     }
     remove(&mut tx, evaluator.org, job).await?;
+    audit::record(&app, &mut tx, Note::of(&evaluator, Action::JobsRun, "delete", "job", job)).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

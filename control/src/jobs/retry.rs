@@ -3,11 +3,13 @@
 use super::{create::changed, owner::OwnerColumns};
 use crate::{
     app::App,
+    audit::{self, Note},
     blobs,
     error::{Answer, Error},
     events::{self, Notice},
     params::Id,
     principal::Evaluator,
+    roles::Action,
 };
 use alphagate_contract::{
     id::{JobId, OrgId},
@@ -66,6 +68,7 @@ pub(crate) async fn retry(evaluator: Evaluator, State(app): State<App>, Id(job):
     .await?;
     events::notify(&mut tx, Notice::Work).await?;
     events::notify(&mut tx, Notice::Job(job)).await?;
+    audit::record(&app, &mut tx, Note::of(&evaluator, Action::JobsRun, "retry", "job", job)).await?;
     let answer = changed(&mut tx, org, job).await?;
     tx.commit().await?;
     Ok(answer)

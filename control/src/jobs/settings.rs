@@ -2,6 +2,7 @@
 
 use crate::{
     app::App,
+    audit::{self, Note},
     body::Body,
     error::{Answer, Error},
     params::Id,
@@ -10,6 +11,7 @@ use crate::{
 use alphagate_contract::id::OrgId;
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 
 /// Most of anything that may be set: far beyond any installation, and safe to add up.
 const SETTING_MAX: i32 = 100_000;
@@ -57,12 +59,17 @@ pub(crate) async fn get(
 ) -> Answer<Json<QueueSettings>> {
     let mut system = app.system().acquire().await?;
     crate::orgs::must_exist(&mut system, org).await?;
-    let found =
+    Ok(Json(find(&mut system, org).await?))
+}
+
+/// What is set for an org.
+async fn find(db: &mut PgConnection, org: OrgId) -> Result<QueueSettings, sqlx::Error> {
+    let found: Option<QueueSettings> =
         sqlx::query_as("SELECT sandbox_max, sample_max, retention_days FROM job_settings WHERE org_id = $1")
             .bind(org.uuid())
-            .fetch_optional(&mut *system)
+            .fetch_optional(db)
             .await?;
-    Ok(Json(found.unwrap_or_default()))
+    Ok(found.unwrap_or_default())
 }
 
 /// Says how much an org may run at once, and how long its ended jobs are kept.
@@ -75,15 +82,16 @@ pub(crate) async fn get(
     responses((status = 200, body = QueueSettings)),
 )]
 pub(crate) async fn put(
-    _: Operator,
+    operator: Operator,
     State(app): State<App>,
     Id(org): Id<OrgId>,
     body: Body<QueueSettings>,
 ) -> Answer<Json<QueueSettings>> {
     let set = body.value;
     set.check()?;
-    let mut system = app.system().acquire().await?;
-    crate::orgs::must_exist(&mut system, org).await?;
+    let mut tx = app.system().begin().await?;
+    crate::orgs::must_exist(&mut tx, org).await?;
+    let before = find(&mut tx, org).await?;
     sqlx::query(
         "INSERT INTO job_settings (org_id, sandbox_max, sample_max, retention_days) VALUES ($1, $2, $3, $4)
          ON CONFLICT (org_id) DO UPDATE SET sandbox_max = excluded.sandbox_max, sample_max = excluded.sample_max,
@@ -93,7 +101,11 @@ pub(crate) async fn put(
     .bind(set.sandbox_max)
     .bind(set.sample_max)
     .bind(set.retention_days)
-    .execute(&mut *system)
+    .execute(&mut *tx)
     .await?;
+    let what = ("operator.queue.write", "put", "queue");
+    let note = Note::by_operator(&operator, Some(org), what, org).before(&before).after(&set);
+    audit::record(&app, &mut tx, note).await?;
+    tx.commit().await?;
     Ok(Json(set))
 }

@@ -3,11 +3,12 @@
 use super::{NewKey, mint};
 use crate::{
     app::App,
+    audit::Note,
     body::Body,
     change::{Begun, Change, Changed, Effect},
     error::Answer,
     principal::Admin,
-    roles::Power,
+    roles::{Action, Power},
 };
 use axum::{extract::State, http::StatusCode};
 
@@ -25,5 +26,6 @@ pub(crate) async fn create(admin: Admin, State(app): State<App>, body: Body<NewK
         Begun::Done(answer) => return Ok(answer),
     };
     let minted = mint(&app, change.db(), admin.org, &body.value).await?;
+    change.record(Note::of(&admin, Action::KeysWrite, "create", "key", minted.id()).after(&minted)).await?;
     change.finish(StatusCode::CREATED, Effect::Plain, &minted).await
 }

@@ -112,7 +112,7 @@ pub(crate) struct Minted {
 }
 
 impl Minted {
-    const fn id(&self) -> KeyId {
+    pub(crate) const fn id(&self) -> KeyId {
         self.key.id
     }
 }

@@ -3,11 +3,12 @@
 use super::{read, write_record};
 use crate::{
     app::App,
+    audit::Note,
     change::{Change, Changed, Effect},
     error::{Answer, Error},
     params::Id,
     principal::Admin,
-    roles::Power,
+    roles::{Action, Power},
 };
 use alphagate_contract::id::{KeyId, OrgId};
 use axum::{extract::State, http::StatusCode};
@@ -26,6 +27,8 @@ pub(crate) async fn revoke(admin: Admin, State(app): State<App>, Id(id): Id<KeyI
     admin.must_grant(Power::Scopes(before.scopes()), "id")?;
     mark_revoked(change.db(), admin.org, id).await?;
     let key = read::find(change.db(), admin.org, id).await?;
+    let note = Note::of(&admin, Action::KeysWrite, "revoke", "key", id).before(&before).after(&key);
+    change.record(note).await?;
     change.finish(StatusCode::OK, Effect::Revoked, &key).await
 }
 

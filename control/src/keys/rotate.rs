@@ -3,12 +3,13 @@
 use super::{Minted, NewKey, mint, read, revoke::mark_revoked, write_record};
 use crate::{
     app::App,
+    audit::Note,
     body::Body,
     change::{Begun, Change, Changed, Effect},
     error::{Answer, Error},
     params::Id,
     principal::Admin,
-    roles::Power,
+    roles::{Action, Power},
     text::Label,
 };
 use alphagate_contract::{
@@ -72,7 +73,9 @@ pub(crate) async fn rotate(
     admin.must_grant(Power::Scopes(&new.scopes), "id")?;
     let minted = mint(&app, change.db(), admin.org, &new).await?;
     retire(change.db(), admin.org, old, minted.id(), body.value.overlap_s).await?;
-    change.finish(StatusCode::CREATED, Effect::Plain, &Rotated { minted, replaces: old }).await
+    let rotated = Rotated { minted, replaces: old };
+    change.record(Note::of(&admin, Action::KeysWrite, "rotate", "key", old).after(&rotated)).await?;
+    change.finish(StatusCode::CREATED, Effect::Plain, &rotated).await
 }
 
 /// Locks the old key, and describes the one that takes its place.

@@ -3,6 +3,7 @@
 use super::{find, write_record};
 use crate::{
     app::App,
+    audit::{self, Note},
     body::Body,
     change::{Changed, Effect},
     error::{Answer, Error},
@@ -31,12 +32,13 @@ pub(crate) struct OrgChange {
     responses((status = 200, body = Changed<super::Org>)),
 )]
 pub(crate) async fn change(
-    _: Operator,
+    operator: Operator,
     State(app): State<App>,
     Id(org): Id<OrgId>,
     body: Body<OrgChange>,
 ) -> Answer {
     let mut tx = app.system().begin().await?;
+    let before = find(&mut tx, org).await?;
     let changed = sqlx::query(
         "UPDATE orgs SET name = coalesce($2, name), suspended = coalesce($3, suspended) WHERE id = $1",
     )
@@ -52,6 +54,9 @@ pub(crate) async fn change(
         write_record(&mut tx, org).await?;
     }
     let found = find(&mut tx, org).await?.ok_or_else(|| Error::internal("the org is not there"))?;
+    let what = ("operator.orgs.write", "change", "org");
+    let note = Note::by_operator(&operator, Some(org), what, org).before(&before).after(&found);
+    audit::record(&app, &mut tx, note).await?;
     tx.commit().await?;
     let accepted = app.courier().deliver(org).await;
     Ok(Json(Changed::new(found, Effect::Plain, accepted)).into_response())

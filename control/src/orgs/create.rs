@@ -3,6 +3,7 @@
 use super::{find, write_record};
 use crate::{
     app::App,
+    audit::{self, Note},
     body::Body,
     change::{Changed, Effect},
     error::{Answer, Error},
@@ -35,7 +36,7 @@ struct Created {
     request_body(content = NewOrg, example = json!({"name": "Acme"})),
     responses((status = 201, body = Changed<Created>)),
 )]
-pub(crate) async fn create(_: Operator, State(app): State<App>, body: Body<NewOrg>) -> Answer {
+pub(crate) async fn create(operator: Operator, State(app): State<App>, body: Body<NewOrg>) -> Answer {
     let org = app.new_id(OrgId::new);
     let mut tx = app.system().begin().await?;
     sqlx::query("INSERT INTO orgs (id, name) VALUES ($1, $2)")
@@ -46,6 +47,11 @@ pub(crate) async fn create(_: Operator, State(app): State<App>, body: Body<NewOr
     write_record(&mut tx, org).await?;
     let admin_key = keys::mint(&app, &mut tx, org, &first_key()?).await?;
     let found = find(&mut tx, org).await?.ok_or_else(|| Error::internal("the new org is not there"))?;
+    let made = |kind| ("operator.orgs.write", "create", kind);
+    let of_org = Note::by_operator(&operator, Some(org), made("org"), org).after(&found);
+    let of_key = Note::by_operator(&operator, Some(org), made("key"), admin_key.id()).after(&admin_key);
+    audit::record(&app, &mut tx, of_org).await?;
+    audit::record(&app, &mut tx, of_key).await?;
     tx.commit().await?;
     let accepted = app.courier().deliver(org).await;
     let created = Created { org: found, admin_key };

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::Note,
     body::Body,
     change::{Begun, Change, Changed, Effect},
     endpoints::{self, Endpoint},
@@ -98,14 +99,18 @@ fn check(endpoint: &Endpoint, wanted: Canary) -> Result<(), Error> {
 pub(crate) async fn stop(admin: Admin, State(app): State<App>, Id(id): Id<EndpointId>) -> Answer {
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
     let db = change.db();
-    let endpoint = endpoints::lock(db, admin.org, id).await?;
+    let before = endpoints::lock(db, admin.org, id).await?;
     let measured = running(db, admin.org, id).await?.filter(|row| row.canary_percent.is_some());
     if let Some(row) = measured {
         end(db, admin.org, row.id(), &End::new(Standing::Canceled, Why::Canceled)).await?;
+        change.record(Note::of(&admin, Action::EndpointsPublish, "cancel", "publication", row.id())).await?;
     }
-    if endpoint.canary.is_some() {
+    let db = change.db();
+    if before.canary.is_some() {
         endpoints::set_canary(db, admin.org, id, None).await?;
     }
     let endpoint = endpoints::find(db, admin.org, id).await?;
+    let note = Note::of(&admin, Action::EndpointsPublish, "stop canary", "endpoint", id);
+    change.record(note.before(&before).after(&endpoint)).await?;
     change.finish(StatusCode::OK, Effect::Plain, &endpoint).await
 }

@@ -8,11 +8,13 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::Note,
     change::{Change, Changed, Effect},
     endpoints,
     error::{Answer, Error},
     params::Ids,
     principal::Admin,
+    roles::Action,
 };
 use alphagate_contract::{
     id::{EndpointId, PublicationId},
@@ -38,6 +40,7 @@ pub(crate) async fn cancel(
     match found.state()? {
         Standing::Running => {
             end(change.db(), admin.org, id, &End::new(Standing::Canceled, Why::Canceled)).await?;
+            change.record(Note::of(&admin, Action::EndpointsPublish, "cancel", "publication", id)).await?;
         }
         Standing::Canceled => {}
         _ => return Err(Error::conflict("This publication has ended.")),

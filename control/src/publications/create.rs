@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::Note,
     body::{Body, present},
     change::{Begun, Change, Changed, Effect},
     endpoints::{self, Endpoint},
@@ -89,8 +90,10 @@ pub(super) async fn publish(
     before: &Endpoint,
     wanted: &NewPublication,
 ) -> Answer {
+    if let Some(ended) = make_way(change.db(), admin, before, wanted).await? {
+        change.record(Note::of(admin, Action::EndpointsForce, "supersede", "publication", ended)).await?;
+    }
     let db = change.db();
-    make_way(db, admin, before, wanted).await?;
     let row = insert(app, db, admin, before.id, wanted).await?;
     if wanted.force {
         go_live(db, admin.org, &row).await?;
@@ -98,6 +101,9 @@ pub(super) async fn publish(
         decide(app, db, admin.org, before, &row).await?;
     }
     let publication = view(db, admin.org, before.id, row.id()).await?;
+    let action = if wanted.force { Action::EndpointsForce } else { Action::EndpointsPublish };
+    let note = Note::of(admin, action, "create", "publication", publication.id);
+    change.record(note.before(before).after(&publication)).await?;
     let effect = if publication.state == Standing::Live { Effect::Published } else { Effect::Plain };
     change.finish(StatusCode::CREATED, effect, &publication).await
 }
@@ -116,17 +122,17 @@ fn check(endpoint: &Endpoint, wanted: &NewPublication) -> Result<(), Error> {
     Ok(())
 }
 
-/// One publication of an endpoint runs at a time; only force does not wait for it.
+/// One publication of an endpoint runs at a time; only force does not wait for it, and gives the one that it ended.
 async fn make_way(
     db: &mut PgConnection,
     admin: &Admin,
     endpoint: &Endpoint,
     wanted: &NewPublication,
-) -> Result<(), Error> {
+) -> Result<Option<PublicationId>, Error> {
     if wanted.force {
         return end_running(db, admin.org, endpoint.id, Why::Forced).await;
     }
-    let Some(other) = running(db, admin.org, endpoint.id).await? else { return Ok(()) };
+    let Some(other) = running(db, admin.org, endpoint.id).await? else { return Ok(None) };
     let message = "Another publication of this endpoint is running. Wait for its end, or cancel it.";
     let details = json!({"live": endpoint.live, "running": other.id()});
     Err(Problem::new(Code::Conflict).message(message).details(details).into())

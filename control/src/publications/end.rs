@@ -70,15 +70,14 @@ pub(super) async fn end(
     Ok(())
 }
 
-/// Ends whatever publication of a locked endpoint is running, as superseded.
+/// Ends whatever publication of a locked endpoint is running, as superseded; gives which it was.
 pub(crate) async fn end_running(
     db: &mut PgConnection,
     org: OrgId,
     endpoint: EndpointId,
     why: Why,
-) -> Result<(), Error> {
-    match running(db, org, endpoint).await? {
-        Some(row) => end(db, org, row.id(), &End::new(State::Superseded, why)).await,
-        None => Ok(()),
-    }
+) -> Result<Option<PublicationId>, Error> {
+    let Some(row) = running(db, org, endpoint).await? else { return Ok(None) };
+    end(db, org, row.id(), &End::new(State::Superseded, why)).await?;
+    Ok(Some(row.id()))
 }

@@ -8,9 +8,18 @@ use super::{
     Row, State, Why,
     decide::decide,
     end::{End, end},
-    find, runs,
+    find,
+    read::view,
+    runs,
 };
-use crate::{app::App, endpoints, error::Error, events::SWEEP};
+use crate::{
+    app::App,
+    audit::{self, Note},
+    endpoints,
+    error::Error,
+    events::SWEEP,
+    roles::Action,
+};
 use alphagate_contract::id::{EndpointId, OrgId, PublicationId, RunId};
 use sqlx::PgConnection;
 use tokio::sync::watch;
@@ -96,13 +105,34 @@ async fn settle(app: &App, org: OrgId, endpoint: EndpointId, id: PublicationId) 
         None => return Ok(()),
     };
     match decided {
-        Ok(()) => Ok(tx.commit().await?),
+        Ok(()) => {
+            note_end(app, &mut tx, org, endpoint, id).await?;
+            Ok(tx.commit().await?)
+        }
         Err(Error::Problem(problem)) => {
             drop(tx);
             give_up(app, org, endpoint, id, problem.message).await
         }
         Err(error) => Err(error),
     }
+}
+
+/// Records what has become of a publication, if it has ended: nobody called for that just now.
+async fn note_end(
+    app: &App,
+    db: &mut PgConnection,
+    org: OrgId,
+    endpoint: EndpointId,
+    id: PublicationId,
+) -> Result<(), Error> {
+    let publication = view(db, org, endpoint, id).await?;
+    let verb = match publication.state {
+        State::Running => return Ok(()),
+        State::Live => "go live",
+        _ => "end",
+    };
+    let note = Note::by_system(org, Action::EndpointsPublish, verb, "publication", id).after(&publication);
+    audit::record(app, db, note).await
 }
 
 /// The endpoint and its publication under the endpoint's lock, if nobody else has it and the publication is running.
@@ -132,6 +162,7 @@ async fn give_up(
     }
     let ended = End { message: Some(message), ..End::new(State::Inconclusive, Why::NotMeasurable) };
     end(&mut tx, org, id, &ended).await?;
+    note_end(app, &mut tx, org, endpoint, id).await?;
     Ok(tx.commit().await?)
 }
 

@@ -3,6 +3,7 @@
 use super::alive_ms;
 use crate::{
     app::App,
+    audit::{self, Note},
     error::Answer,
     events::{self, Notice},
     pagination::{List, Page, PageQuery},
@@ -145,7 +146,7 @@ pub(crate) async fn list(
     responses((status = 200, body = RunnerView)),
 )]
 pub(crate) async fn drain(
-    _: Operator,
+    operator: Operator,
     State(app): State<App>,
     Id(runner): Id<RunnerId>,
 ) -> Answer<Json<RunnerView>> {
@@ -156,6 +157,8 @@ pub(crate) async fn drain(
         .await?;
     let found = find(&app, &mut tx, runner).await?.ok_or(Code::NotFound)?;
     events::notify(&mut tx, Notice::Runner(runner)).await?;
+    let what = ("operator.runners.write", "drain", "runner");
+    audit::record(&app, &mut tx, Note::by_operator(&operator, None, what, runner)).await?;
     tx.commit().await?;
     Ok(Json(found))
 }

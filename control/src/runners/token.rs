@@ -5,6 +5,7 @@
 
 use crate::{
     app::App,
+    audit::{self, Note},
     body::Body,
     error::{Answer, Error},
     pagination::{List, Page, PageQuery},
@@ -135,21 +136,26 @@ impl FromRequestParts<App> for RunnerHost {
     responses((status = 201, body = Minted)),
 )]
 pub(crate) async fn create(
-    _: Operator,
+    operator: Operator,
     State(app): State<App>,
     body: Body<NewToken>,
 ) -> Answer<(StatusCode, Json<Minted>)> {
     let id = app.new_id(RunnerTokenId::new);
     let secret = text(id, app.platform().bytes());
+    let mut tx = app.system().begin().await?;
     let row: Row = sqlx::query_as(
         "INSERT INTO runner_tokens (id, name, digest) VALUES ($1, $2, $3) RETURNING id, name, created_at, revoked_at",
     )
     .bind(id.uuid())
     .bind(body.value.name.as_str())
     .bind(Sha256::digest(&secret).as_slice())
-    .fetch_one(app.system())
+    .fetch_one(&mut *tx)
     .await?;
-    Ok((StatusCode::CREATED, Json(Minted { token: row.into(), secret })))
+    let minted = Minted { token: row.into(), secret };
+    let what = ("operator.runner_tokens.write", "create", "runner token");
+    audit::record(&app, &mut tx, Note::by_operator(&operator, None, what, id).after(&minted)).await?;
+    tx.commit().await?;
+    Ok((StatusCode::CREATED, Json(minted)))
 }
 
 /// Lists runner tokens, newest first.
@@ -188,18 +194,23 @@ pub(crate) async fn list(
     responses((status = 200, body = Token)),
 )]
 pub(crate) async fn revoke(
-    _: Operator,
+    operator: Operator,
     State(app): State<App>,
     Id(token): Id<RunnerTokenId>,
 ) -> Answer<Json<Token>> {
+    let mut tx = app.system().begin().await?;
     let row: Option<Row> = sqlx::query_as(
         "UPDATE runner_tokens SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1
          RETURNING id, name, created_at, revoked_at",
     )
     .bind(token.uuid())
-    .fetch_optional(app.system())
+    .fetch_optional(&mut *tx)
     .await?;
-    Ok(Json(row.ok_or(Code::NotFound)?.into()))
+    let revoked = Token::from(row.ok_or(Code::NotFound)?);
+    let what = ("operator.runner_tokens.write", "revoke", "runner token");
+    audit::record(&app, &mut tx, Note::by_operator(&operator, None, what, token).after(&revoked)).await?;
+    tx.commit().await?;
+    Ok(Json(revoked))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use super::Row;
 use crate::{
     app::App,
+    audit::Note,
     body::Body,
     change::{Begun, Change, Changed, Effect},
     credentials, endpoints,
@@ -11,6 +12,7 @@ use crate::{
     params::Id,
     principal::Admin,
     records,
+    roles::Action,
 };
 use alphagate_contract::{
     endpoint::VersionConfig,
@@ -56,6 +58,9 @@ pub(crate) async fn create(
     let key = RecordKey::Version(endpoint, version.version);
     let record = RecordValue::Version(VersionRecord { publisher: admin.org, config });
     records::put(change.db(), admin.org, key, &record).await?;
+    let subject = format!("{endpoint}@{}", version.version);
+    let note = Note::of(&admin, Action::EndpointsWrite, "create", "version", subject).after(&version);
+    change.record(note).await?;
     change.finish(StatusCode::CREATED, Effect::Plain, &version).await
 }
 

@@ -73,6 +73,7 @@ pub fn environment(secrets: &Secrets, database: &Database, edge_url: &str) -> Ve
         ("AG_OUTBOX_BACKOFF_BASE_MS", "20".into()),
         ("AG_OUTBOX_BACKOFF_MAX_MS", "200".into()),
         ("AG_GATE_POLL_MS", "50".into()),
+        ("AG_AUDIT_POLL_MS", "100".into()),
         ("AG_PUSH_TIMEOUT_MS", "5000".into()),
         ("AG_PUSH_WAIT_MS", "8000".into()),
         ("AG_BODY_DEADLINE_MS", "3000".into()),

@@ -17,6 +17,9 @@ mod pg;
 mod play;
 
 mod accounts;
+mod audit;
+mod audit_chain;
+mod audit_routes;
 mod bodies;
 mod canaries;
 mod clocks;

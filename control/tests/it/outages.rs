@@ -125,6 +125,16 @@ async fn c10_without_postgres_it_is_503_and_it_heals_by_itself() {
     .await
     .unwrap();
     assert_eq!(odd, 0);
+    // The trail is what there is: each key has its entry, and each entry its key.
+    let (odd,): (i64,) = sqlx::query_as(
+        "SELECT count(*) FROM keys FULL JOIN (SELECT * FROM audit WHERE subject_kind = 'key' AND verb = 'create') AS made
+            ON subject_id = 'key_' || replace(keys.id::text, '-', '')
+         WHERE keys.id IS NULL OR made.id IS NULL",
+    )
+    .fetch_one(&mut db)
+    .await
+    .unwrap();
+    assert_eq!(odd, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

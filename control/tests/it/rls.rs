@@ -9,8 +9,9 @@ use crate::{
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-const TENANT_TABLES: [&str; 34] = [
+const TENANT_TABLES: [&str; 35] = [
     "users",
+    "audit",
     "identities",
     "memberships",
     "invitations",
@@ -144,7 +145,7 @@ async fn without_an_org_or_with_another_one_the_tenant_role_sees_nothing() {
         assert!(seen_by(&a.id, table).await > 0, "{table} has rows of its own org");
         let own = if ["orgs", "keys"].contains(&table) {
             1
-        } else if table == "records" {
+        } else if ["records", "audit"].contains(&table) {
             2
         } else {
             0

@@ -17,12 +17,13 @@ const FILE: &str = "secrets.env";
 const DATABASE_PASSWORD: &str = "AG_BED_DATABASE_PASSWORD";
 const OPERATOR_TOKEN: &str = "AG_OPERATOR_TOKEN";
 /// What each program gets; nobody gets more than it needs.
-const OF_CONTROL: [&str; 6] = [
+const OF_CONTROL: [&str; 7] = [
     OPERATOR_TOKEN,
     "AG_KEY_RING",
     "AG_CONTROL_TO_EDGE_RING",
     "AG_EDGE_TO_CONTROL_RING",
     "AG_VAULT_RING",
+    "AG_AUDIT_RING",
     "AG_SEAL_PUBLIC_KEYS",
 ];
 const OF_EDGE: [&str; 4] =

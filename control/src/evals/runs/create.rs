@@ -3,6 +3,7 @@
 use super::read::find;
 use crate::{
     app::App,
+    audit::{self, Note},
     body::Body,
     error::Answer,
     evals::{
@@ -12,6 +13,7 @@ use crate::{
     },
     params::Id,
     principal::Evaluator,
+    roles::Action,
     text::Label,
 };
 use alphagate_contract::id::EvalId;
@@ -71,5 +73,7 @@ pub(crate) async fn create(
     };
     let run = start::start_checked(&app, &mut creation.tx, caller.org, start).await?;
     let made = find(&app, &mut creation.tx, caller.org, eval, run).await?;
+    let note = Note::of(&caller, Action::EvalsRun, "create", "run", run).after(&made);
+    audit::record(&app, &mut creation.tx, note).await?;
     creation.finish(&app, &made).await
 }

@@ -4,6 +4,7 @@
 use super::read::find;
 use crate::{
     app::App,
+    audit::{self, Note},
     error::Answer,
     evals::{
         run::{DeletedRun, Run},
@@ -11,6 +12,7 @@ use crate::{
     },
     params::Ids,
     principal::Evaluator,
+    roles::Action,
 };
 use alphagate_contract::id::{EvalId, RunId};
 use axum::{Json, extract::State};
@@ -30,9 +32,11 @@ pub(crate) async fn cancel(
     let mut tx = app.tenants().begin(caller.org).await?;
     stop::must_exist(&mut tx, caller.org, eval, run).await?;
     stop::stop_and_tell(&app, &mut tx, caller.org, run).await?;
-    let run = find(&app, &mut tx, caller.org, eval, run).await?;
+    let stopped = find(&app, &mut tx, caller.org, eval, run).await?;
+    let note = Note::of(&caller, Action::EvalsRun, "cancel", "run", run).after(&stopped);
+    audit::record(&app, &mut tx, note).await?;
     tx.commit().await?;
-    Ok(Json(run))
+    Ok(Json(stopped))
 }
 
 /// Stops a run, as OpenAI's reference spells it; one that has ended stays as it is.
@@ -65,6 +69,7 @@ pub(crate) async fn delete(
     let mut tx = app.tenants().begin(caller.org).await?;
     stop::must_exist(&mut tx, caller.org, eval, run).await?;
     stop::delete(&app, &mut tx, caller.org, &[run]).await?;
+    audit::record(&app, &mut tx, Note::of(&caller, Action::EvalsRun, "delete", "run", run)).await?;
     tx.commit().await?;
     Ok(Json(DeletedRun::new(run)))
 }
