@@ -34,7 +34,6 @@ pub(crate) struct SignedIn {
     /// By which session.
     pub(crate) session: SessionId,
     /// Where the request comes from.
-    #[expect(dead_code, reason = "the audit trail reads it")]
     pub(crate) origin: Origin,
     carrier: Carrier,
 }

@@ -4,12 +4,13 @@
 
 use super::mask;
 use crate::{
+    accounts::SignedIn,
     app::App,
     body::word,
     error::Error,
     origin::Origin,
     principal::{Actor, Member, Operator},
-    roles::Action,
+    roles::{Action, Role},
 };
 use alphagate_contract::id::{AuditId, OrgId};
 use chrono::DateTime;
@@ -81,6 +82,18 @@ impl Note {
     ) -> Self {
         let actor = Who { kind: "operator", ..Who::default() };
         Self::new(org.unwrap_or(INSTALLATION), actor, operator.origin.clone(), what, &subject)
+    }
+
+    /// What a signed-in user does to become a member of an org, in that org's trail.
+    pub(crate) fn by_user(
+        user: &SignedIn,
+        role: Role,
+        org: OrgId,
+        what: (&'static str, &'static str, &'static str),
+        subject: impl Display,
+    ) -> Self {
+        let actor = Who::of(&Actor::User { id: user.user, role, session: user.session });
+        Self::new(org, actor, user.origin.clone(), what, &subject)
     }
 
     /// What this program does by itself.

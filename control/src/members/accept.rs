@@ -7,6 +7,7 @@ use super::{add, has_room, role_of};
 use crate::{
     accounts::{self, SignedIn, Token},
     app::App,
+    audit::{self, Note},
     body::{Body, from_word},
     error::{Answer, Error},
     mail,
@@ -62,8 +63,12 @@ pub(crate) async fn accept(
             .into());
     }
     add(&mut tx, org, caller.user, role, false).await?;
+    let accepted = Accepted { org, role };
+    let what = ("members.join", "join", "member");
+    let note = Note::by_user(&caller, role, org, what, caller.user).after(&accepted);
+    audit::record(&app, &mut tx, note).await?;
     tx.commit().await?;
-    Ok(Json(Accepted { org, role }))
+    Ok(Json(accepted))
 }
 
 /// Uses the invitation up; of two who do so at once, one is told that it is not valid any more.

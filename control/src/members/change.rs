@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{self, Note},
     body::{Body, word},
     error::{Answer, Error},
     params::Id,
@@ -41,6 +42,7 @@ pub(crate) async fn change(
     if role != Role::Owner {
         stays_owned(&mut tx, caller.org, user).await?;
     }
+    let before = view(&mut tx, caller.org, user).await?;
     sqlx::query("UPDATE memberships SET role = $3 WHERE org_id = $1 AND user_id = $2")
         .bind(caller.org.uuid())
         .bind(user.uuid())
@@ -48,6 +50,8 @@ pub(crate) async fn change(
         .execute(&mut *tx)
         .await?;
     let member = view(&mut tx, caller.org, user).await?;
+    let note = Note::of(&caller, Action::MembersWrite, "change", "member", user);
+    audit::record(&app, &mut tx, note.before(&before).after(&member)).await?;
     tx.commit().await?;
     Ok(Json(member))
 }
@@ -58,7 +62,10 @@ pub(crate) async fn remove(
     Id(user): Id<UserId>,
 ) -> Answer<StatusCode> {
     let mut tx = begin(&app, &caller, user).await?;
+    let before = view(&mut tx, caller.org, user).await?;
     take_out(&mut tx, caller.org, user).await?;
+    let note = Note::of(&caller, Action::MembersWrite, "remove", "member", user).before(&before);
+    audit::record(&app, &mut tx, note).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -69,7 +76,10 @@ pub(crate) async fn leave(caller: Caller, State(app): State<App>) -> Answer<Stat
     };
     let mut tx = app.tenants().begin(caller.org).await?;
     lock_owners(&mut tx, caller.org).await?;
+    let before = view(&mut tx, caller.org, user).await?;
     take_out(&mut tx, caller.org, user).await?;
+    let note = Note::of(&caller, Action::MembersLeave, "leave", "member", user).before(&before);
+    audit::record(&app, &mut tx, note).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -5,6 +5,7 @@
 use crate::{
     accounts::{Email, Limit, Token, take_try},
     app::App,
+    audit::{self, Note},
     body::{Body, from_word, word},
     change::{Begun, Change, Effect},
     error::{Answer, Error},
@@ -13,7 +14,7 @@ use crate::{
     pagination::{List, Page, PageQuery},
     params::{Id, Query},
     principal::Member as Caller,
-    roles::{Power, Role},
+    roles::{Action, Power, Role},
 };
 use alphagate_contract::{
     id::{InvitationId, KeyId, OrgId, UserId},
@@ -90,6 +91,8 @@ pub(crate) async fn invite(caller: Caller, State(app): State<App>, body: Body<Ne
     take_try(app.system(), Limit::MAIL, email.as_str()).await?;
     let invitation = insert(&app, change.db(), &caller, &email, role).await?;
     mail::enqueue(&app, change.db(), Kind::Invitation, invitation.id.uuid()).await?;
+    let note = Note::of(&caller, Action::MembersInvite, "create", "invitation", invitation.id);
+    change.record(note.after(&invitation)).await?;
     let answer = change.finish(StatusCode::CREATED, Effect::Plain, &invitation).await?;
     app.mailer().wake();
     Ok(answer)
@@ -195,6 +198,8 @@ pub(crate) async fn revoke(
     .bind(id.uuid())
     .execute(&mut *tx)
     .await?;
+    audit::record(&app, &mut tx, Note::of(&caller, Action::MembersInvite, "revoke", "invitation", id))
+        .await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -4,12 +4,13 @@ use super::{Org, find, write_record};
 use crate::{
     accounts::SignedIn,
     app::App,
+    audit::{self, Note},
     body::Body,
     change::{Effect, mark},
     error::{Answer, Error},
     members,
     principal::Member,
-    roles::Role,
+    roles::{Action, Role},
     text::Label,
 };
 use alphagate_contract::{
@@ -67,6 +68,8 @@ pub(crate) async fn create_own(caller: SignedIn, State(app): State<App>, body: B
     members::has_room(&mut tx, caller.user).await?;
     let org = create_for(&app, &mut tx, caller.user, &body.value.name, false).await?;
     let made = find(&mut tx, org).await?.ok_or_else(|| Error::internal("the new org is not there"))?;
+    let note = Note::by_user(&caller, Role::Owner, org, ("org.create", "create", "org"), org).after(&made);
+    audit::record(&app, &mut tx, note).await?;
     tx.commit().await?;
     let accepted = app.courier().deliver(org).await;
     let own = OwnOrg { org: made, role: Role::Owner, personal: false };
@@ -102,6 +105,7 @@ pub(crate) async fn rename(
     body: Body<OwnOrgChange>,
 ) -> Answer<Json<Org>> {
     let mut tx = app.tenants().begin(caller.org).await?;
+    let before = find(&mut tx, caller.org).await?;
     if let Some(name) = &body.value.name {
         sqlx::query("UPDATE orgs SET name = $2 WHERE id = $1")
             .bind(caller.org.uuid())
@@ -110,6 +114,8 @@ pub(crate) async fn rename(
             .await?;
     }
     let org = find(&mut tx, caller.org).await?.ok_or(Code::NotFound)?;
+    let note = Note::of(&caller, Action::OrgWrite, "change", "org", caller.org).before(&before).after(&org);
+    audit::record(&app, &mut tx, note).await?;
     tx.commit().await?;
     Ok(Json(org))
 }

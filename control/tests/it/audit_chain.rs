@@ -7,10 +7,14 @@ use crate::{
     pg,
     play::uuid,
 };
+use futures_util::{StreamExt as _, stream};
 use reqwest::Method;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use std::{collections::HashMap, process::Stdio};
 use tokio::process::Command;
+
+/// Calls that are under way at once.
+const CALLS_AT_ONCE: usize = 4;
 
 /// `alphagate-control audit …`: whether it succeeded, and what it printed.
 async fn audit(environment: &[(&str, &str)], arguments: &[&str]) -> (bool, String) {
@@ -43,15 +47,16 @@ async fn jobs(bed: &Bed, org: &Org, count: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_replicas_link_each_org_into_one_chain() {
     let bed = Bed::start().await;
-    let mut replicas = [bed.replica(&[]).await, bed.replica(&[]).await];
+    let mut replica = bed.replica(&[]).await;
     let orgs = [bed.org("a").await, bed.org("b").await, bed.org("c").await, bed.org("d").await];
     let calls = (0..200).map(|number| {
-        let url = [&bed.control.url, &replicas[0].url, &replicas[1].url][number % 3];
+        let url = [&bed.control.url, &replica.url][number % 2];
         let request =
-            bed.http.post(format!("{url}/v1/jobs")).bearer_auth(&orgs[number % 4].admin).json(&job());
+            bed.http.post(format!("{url}/v1/jobs")).bearer_auth(&orgs[number / 2 % 4].admin).json(&job());
         async move { assert_eq!(read(request).await.0, 201) }
     });
-    futures_util::future::join_all(calls).await;
+    // A few at once: what is asked for here is the order, not the load.
+    stream::iter(calls).buffer_unordered(CALLS_AT_ONCE).collect::<Vec<_>>().await;
     linked(&bed).await;
     let mut db = bed.database.superuser().await;
     let counts: Vec<(i64, i64)> = sqlx::query_as(
@@ -64,9 +69,7 @@ async fn several_replicas_link_each_org_into_one_chain() {
     assert_eq!(counts, [(52, 52); 4]);
     let (holds, text) = verify(&bed, &[]).await;
     assert!(holds && text.matches("52 links, 0 to come").count() == 4, "{text}");
-    for replica in &mut replicas {
-        replica.stop().await;
-    }
+    replica.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -120,7 +123,7 @@ fn tamperings() -> Vec<(String, &'static str)> {
         (format!("UPDATE audit SET verb = 'x' WHERE id = {OF_LINK} 5)"), "link 5: its entry aud_"),
         (format!("UPDATE audit SET actor_id = 'key_x' WHERE id = {OF_LINK} 9)"), "link 9: its entry aud_"),
         (
-            format!("UPDATE audit SET after = (after::text || ' ')::json WHERE id = {OF_LINK} 4)"),
+            format!("UPDATE audit SET after = replace(after::text, ':', ': ')::json WHERE id = {OF_LINK} 4)"),
             "link 4: its entry aud_",
         ),
         (format!("DELETE FROM audit WHERE id = {OF_LINK} 6)"), "link 6: its entry aud_"),
@@ -197,11 +200,12 @@ async fn whatever_a_superuser_does_to_the_trail_is_named_by_its_link() {
         restore(&mut db).await;
     }
     // A cut tail holds by itself: only a head that was kept elsewhere shows that there was more.
-    let cut = format!(
+    db.execute(
         "DELETE FROM audit WHERE id IN (SELECT entry_id FROM audit_links WHERE number > 7);
-         DELETE FROM audit_links WHERE number > 7"
-    );
-    db.execute(AssertSqlSafe(cut)).await.unwrap();
+         DELETE FROM audit_links WHERE number > 7",
+    )
+    .await
+    .unwrap();
     assert!(verify(&bed, &[]).await.0);
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), format!("{kept}\n")).unwrap();
