@@ -59,7 +59,7 @@ fn examples_hold_to_their_schemas() {
             checked += 1;
         }
     }
-    assert!(checked > 60, "only {checked} examples");
+    assert!(checked > 50, "only {checked} examples");
 }
 
 #[test]

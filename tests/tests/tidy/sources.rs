@@ -58,9 +58,13 @@ fn walk(root: &Path, folder: &Path, sources: &mut Vec<Source>) -> Result<()> {
 }
 
 fn kind(name: &str) -> Option<Kind> {
+    // Declarations for TypeScript are generated; what they are made of is looked at where it is written.
+    if name.ends_with(".d.ts") {
+        return None;
+    }
     match name.rsplit_once('.')?.1 {
         "rs" => Some(Kind::Rust),
-        "js" | "mjs" | "ts" | "tsx" => Some(Kind::JavaScript),
+        "js" | "mjs" | "mts" | "ts" | "tsx" => Some(Kind::JavaScript),
         "py" => Some(Kind::Python),
         "sql" => Some(Kind::Sql),
         _ => None,

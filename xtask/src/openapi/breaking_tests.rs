@@ -32,6 +32,7 @@ fn document(pointer: &str, value: Value) -> Value {
                             {"type": "object", "properties": {"kind": {"type": "string", "enum": ["round"]}, "r": {}}},
                             {"type": "object", "properties": {"kind": {"type": "string", "enum": ["flat"]}}},
                         ]},
+                        "policy": {"oneOf": [{"type": "string", "enum": ["any"]}, {"type": "string", "enum": ["none"]}]},
                         "parts": {"type": "array", "items": {"$ref": "#/components/schemas/New"}},
                     },
                 },

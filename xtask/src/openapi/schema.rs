@@ -201,8 +201,12 @@ fn tag(document: &Value, choice: &Value, place: usize) -> String {
         [Value::String(word)] => Some(word.clone()),
         _ => None,
     });
+    let own = || match shape.says("enum")?.as_array()?.as_slice() {
+        [Value::String(word)] => Some(word.clone()),
+        _ => None,
+    };
     let reference = || choice["$ref"].as_str().and_then(|text| text.rsplit('/').next()).map(str::to_owned);
     let single =
         || shape.types.iter().next().map(|kind| (*kind).to_owned()).filter(|_| shape.types.len() == 1);
-    word.or_else(reference).or_else(single).unwrap_or_else(|| place.to_string())
+    word.or_else(own).or_else(reference).or_else(single).unwrap_or_else(|| place.to_string())
 }
