@@ -27,6 +27,9 @@ const NODE_HOOK: &str = include_str!("../node/ahead.js");
 /// Variables that an interpreter or its loader reads before any hook: with one of these it is started anew.
 const READ_EARLY: [&str; 8] = ["PYTHON", "NODE", "LD_", "LC_", "LANG", "TZ", "MALLOC_", "UV_"];
 
+/// In every zip archive, which Python runs as it runs a script; the hook tells it that there is none.
+const ARCHIVE_MARK: &[u8] = b"PK\x05\x06";
+
 /// An interpreter that waits.
 pub struct Ahead {
     process: Process,
@@ -91,7 +94,12 @@ impl Ahead {
     /// Whether it can become this job.
     pub fn fits(&self, spec: &SandboxSpec) -> bool {
         let early = |name: &String| READ_EARLY.iter().any(|prefix| name.starts_with(prefix));
+        let entry = spec.files.iter().find(|file| file.path == spec.entry);
+        let is_archive = |file: &alphagate_contract::job::File| {
+            file.content.0.windows(ARCHIVE_MARK.len()).any(|bytes| bytes == ARCHIVE_MARK)
+        };
         spec.language == self.language
+            && !entry.is_some_and(is_archive)
             && spec.entry.as_str() == self.language.main_file()
             && !spec.env.keys().any(early)
             // A shell makes of its environment what it becomes: variables, functions, options.

@@ -22,6 +22,8 @@ def _wait():
     for field in fields[int(count) :]:
         name, _, value = field.partition("=")
         os.environ[name] = value
+    # A script is no archive, or the agent would have started it afresh: nobody need look.
+    sys.path_importer_cache[sys.orig_argv[3]] = None
     # As it would have failed without this one.
     if failure is not None:
         raise failure
@@ -32,7 +34,7 @@ def _order():
 
     order = b""
     while len(order) < 9 or len(order) < 9 + int(order[:8]):
-        piece = os.read(3, 1 << 20)
+        piece = os.read(3, 1 << 14)
         if not piece:
             os._exit(0)
         order += piece
