@@ -89,7 +89,7 @@ fn resident_bytes() -> u64 {
 
 /// How much of a flood is let through, and how long that may take. The long form runs with `AG_DEEP=1`.
 fn flood() -> (u64, u64) {
-    if std::env::var_os("AG_DEEP").is_some() { (10 * 1024 * MIB, 900_000) } else { (512 * MIB, 60_000) }
+    if std::env::var_os("AG_DEEP").is_some() { (10 * 1024 * MIB, 1_800_000) } else { (512 * MIB, 60_000) }
 }
 
 #[tokio::test(flavor = "multi_thread")]

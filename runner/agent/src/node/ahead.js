@@ -2,6 +2,10 @@
 'use strict';
 {
   const fs = require('node:fs');
+  // What a first line of output needs of Node itself: in memory before the job is there. Standard output is not touched.
+  for (const name of ['net', 'tty', 'util']) require(`node:${name}`);
+  const nowhere = new (require('node:stream').Writable)({ write: (chunk, encoding, done) => done() });
+  new (require('node:console').Console)(nowhere).log('%s', { a: [1, 'b', null] }, new Map());
   fs.writeSync(4, '\n');
   fs.closeSync(4);
   const read = (length) => {
