@@ -204,6 +204,9 @@ pub struct Isolation {
     pub image_digest: String,
     /// Whether the host enforces memory, processor and process limits from outside, too.
     pub host_limits: bool,
+    /// Whether user code began in an interpreter that had been started before the job was known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prestarted: bool,
 }
 
 /// What an attempt used.

@@ -15,6 +15,8 @@ const KILLED: i32 = 9;
 pub struct Facts {
     /// Whether the agent said that user code had started.
     pub started: bool,
+    /// Whether it said that it had started in an interpreter that had waited.
+    pub prestarted: bool,
     /// The agent's last frame.
     pub ended: Option<Ended>,
     /// What the host saw of the sandbox's end.

@@ -86,8 +86,8 @@ async fn run(
     stop: &CancellationToken,
     begun: Instant,
 ) -> (Facts, Report) {
-    let Ready { mut sandbox, link, isolation, room, .. } = ready;
-    let mut attempt = Attempt::new(spec, link, begun);
+    let Ready { mut sandbox, link, mut isolation, room, start, .. } = ready;
+    let mut attempt = Attempt::new(spec, link, begun, start);
     attempt.converse(sandbox.as_mut(), sink, stop).await;
     sandbox.kill();
     let mut facts = attempt.facts.clone();
@@ -100,6 +100,7 @@ async fn run(
     if let Ending::Died { host_healthy, .. } = &mut ending {
         *host_healthy = !facts.post_mortem.engine_lost && pool.engine().probe().await.is_ok();
     }
+    isolation.prestarted = facts.prestarted;
     let report = attempt.report(ending, &facts, isolation);
     (facts, report)
 }

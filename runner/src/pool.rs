@@ -4,13 +4,16 @@
 //! `sandboxes_max` are anywhere, and no more than `boots_max` on their way.
 
 mod plan;
+mod quiet;
 mod ready;
 
+pub use quiet::Start;
 pub use ready::Ready;
 
 use crate::sandbox::{BootError, Class, Engine};
 use alphagate_contract::job::Language;
 use plan::{Demand, Next};
+use quiet::Quiet;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -51,6 +54,7 @@ pub struct Pool {
     shelf: Mutex<Shelf>,
     boots: Semaphore,
     sandboxes: Arc<Semaphore>,
+    quiet: Quiet,
     changed: Notify,
     closed: CancellationToken,
     tasks: TaskTracker,
@@ -96,6 +100,7 @@ impl Pool {
             shelf: Mutex::new(shelf),
             boots: Semaphore::new(settings.boots_max.max(1)),
             sandboxes: Arc::new(Semaphore::new(settings.sandboxes_max.max(1))),
+            quiet: Quiet::default(),
             changed: Notify::new(),
             closed: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -150,6 +155,7 @@ impl Pool {
             };
             let mut ready = found?;
             if ready.is_alive() {
+                ready.start = Some(self.quiet.start());
                 return Some(ready);
             }
             ready.discard().await;
@@ -230,11 +236,12 @@ impl Pool {
 
     /// A sandbox with its interpreter; none if there is no room now, or it did not come up.
     async fn boot_waiting(&self, key: &Key) -> Option<Ready> {
+        self.quiet.reached().await;
         let room = Arc::clone(&self.sandboxes).try_acquire_owned().ok()?;
         let booted = self.boot(key, room).await;
         let log = |error: &BootError| tracing::warn!(%error, image = key.class.image, "no sandbox ahead");
         let mut ready = booted.inspect_err(log).ok()?;
-        match ready.start_ahead(key.language, key.class.grader).await {
+        match ready.start_ahead(key).await {
             Ok(()) => Some(ready),
             Err(error) => {
                 tracing::warn!(%error, "no interpreter ahead");

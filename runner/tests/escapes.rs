@@ -17,5 +17,6 @@ mod escapes {
     pub mod memory;
     pub mod network;
     pub mod output;
+    pub mod prestarted;
     pub mod processes;
 }

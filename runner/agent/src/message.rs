@@ -10,7 +10,7 @@ use alphagate_contract::job::{
 use serde::{Deserialize, Serialize};
 
 /// Version of frames and messages; runner and agent are built together, and refuse each other otherwise.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Most bytes of output, of an artefact or of a result in one frame: what a pipe holds.
 pub const CHUNK_MAX_BYTES: usize = 64 * 1024;
 /// Longest payload from the agent: a chunk, a path and the path's length.
@@ -25,17 +25,25 @@ pub const ARTEFACTS_MAX_BYTES: usize = 24 * 1024 * 1024;
 /// To the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ToAgent {
-    /// Start an interpreter ahead of the job.
-    Ahead {
-        /// Whose.
-        language: Language,
-        /// Whether the job will be a grader.
-        grader: bool,
-    },
+    /// Make ready for a job that is not known yet.
+    Ahead(Ahead),
     /// The job; there is one only.
     Job(Box<SandboxSpec>),
     /// End the job and report: because of a limit that the runner has measured, or because it is to stop.
     Stop(Option<LimitKind>),
+}
+
+/// What is known of a job before it comes: all that its sandbox was booted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ahead {
+    /// Whose interpreter is to wait.
+    pub language: Language,
+    /// Whether the job will be a grader.
+    pub grader: bool,
+    /// Its [`Limits::disk_bytes`](alphagate_contract::job::Limits::disk_bytes).
+    pub disk_bytes: u64,
+    /// Its [`Limits::pids`](alphagate_contract::job::Limits::pids).
+    pub pids: u32,
 }
 
 /// From the agent.
@@ -46,7 +54,10 @@ pub enum FromAgent {
     /// The interpreter that was to start ahead waits.
     Ready,
     /// User code has started.
-    Started,
+    Started {
+        /// Whether in an interpreter that had been started ahead and waited.
+        prestarted: bool,
+    },
     /// Output.
     Output(Stream, Vec<u8>),
     /// The next bytes of an artefact; an empty one is one empty chunk.
@@ -161,7 +172,7 @@ impl ToAgent {
     /// Appends the message to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Ahead { language, grader } => json(kind::AHEAD, &(language, grader), out),
+            Self::Ahead(ahead) => json(kind::AHEAD, ahead, out),
             Self::Job(spec) => json(kind::JOB, spec, out),
             Self::Stop(limit) => json(kind::STOP, limit, out),
         }
@@ -171,10 +182,7 @@ impl ToAgent {
     pub fn next_of(decoder: &mut Decoder) -> Result<Option<Self>, MessageError> {
         let Some(frame) = decoder.next_frame()? else { return Ok(None) };
         Ok(Some(match frame.kind {
-            kind::AHEAD => {
-                let (language, grader) = parse(&frame)?;
-                Self::Ahead { language, grader }
-            }
+            kind::AHEAD => Self::Ahead(parse(&frame)?),
             kind::JOB => Self::Job(parse(&frame)?),
             kind::STOP => Self::Stop(parse(&frame)?),
             other => return Err(MessageError::Kind(other)),
@@ -188,7 +196,7 @@ impl FromAgent {
         match self {
             Self::Hello(hello) => json(kind::HELLO, hello, out),
             Self::Ready => Frame::encode(kind::READY, &[], out),
-            Self::Started => Frame::encode(kind::STARTED, &[], out),
+            Self::Started { prestarted } => json(kind::STARTED, prestarted, out),
             Self::Output(stream, bytes) => Self::encode_output(*stream, bytes, out),
             Self::Artefact(path, bytes) => {
                 let path = path.as_str().as_bytes();
@@ -216,7 +224,7 @@ impl FromAgent {
         Ok(Some(match frame.kind {
             kind::HELLO => Self::Hello(parse(&frame)?),
             kind::READY => Self::Ready,
-            kind::STARTED => Self::Started,
+            kind::STARTED => Self::Started { prestarted: parse(&frame)? },
             kind::STDOUT => Self::Output(Stream::Stdout, frame.payload),
             kind::STDERR => Self::Output(Stream::Stderr, frame.payload),
             kind::ARTEFACT => artefact(&frame).ok_or_else(|| MessageError::Payload {

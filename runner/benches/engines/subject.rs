@@ -44,6 +44,8 @@ pub struct Took {
     pub whole: Duration,
     /// Whether it did what it should.
     pub passed: bool,
+    /// Whether an interpreter had been waiting for it.
+    pub prestarted: bool,
 }
 
 /// One way.
@@ -152,7 +154,7 @@ async fn plain() -> Took {
     let mut python = Command::new("/usr/bin/python3");
     let child = python.args(["-c", SOURCE]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
     let Ok(mut child) = child else {
-        return Took { first: Duration::ZERO, whole: Duration::ZERO, passed: false };
+        return Took { first: Duration::ZERO, whole: Duration::ZERO, passed: false, prestarted: false };
     };
     let mut out = [0; 2];
     let read = match child.stdout.as_mut() {
@@ -161,7 +163,7 @@ async fn plain() -> Took {
     };
     let first = begun.elapsed();
     let passed = child.wait().await.is_ok_and(|status| status.success()) && read && out == *b"1\n";
-    Took { first, whole: begun.elapsed(), passed }
+    Took { first, whole: begun.elapsed(), passed, prestarted: false }
 }
 
 async fn sandboxed(pool: &Pool) -> Took {
@@ -172,7 +174,8 @@ async fn sandboxed(pool: &Pool) -> Took {
     if !passed {
         println!("a job failed: {report:?}");
     }
-    Took { first: sink.first.unwrap_or_default(), whole: begun.elapsed(), passed }
+    let prestarted = report.isolation.is_some_and(|isolation| isolation.prestarted);
+    Took { first: sink.first.unwrap_or_default(), whole: begun.elapsed(), passed, prestarted }
 }
 
 fn spec() -> SandboxSpec {

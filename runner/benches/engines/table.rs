@@ -68,7 +68,10 @@ pub fn markdown(all: &[Measured]) -> String {
     }
     let failures: usize = all.iter().flat_map(|one| &one.throughput).map(|one| one.failures).sum();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let warm: Vec<&Took> = all.iter().flat_map(|one| &one.warm).collect();
+    let waited = warm.iter().filter(|took| took.prestarted).count();
     let _ = writeln!(text, "\n{processors} processors; {failures} jobs failed.");
+    let _ = writeln!(text, "Of {} warm jobs {waited} found an interpreter that waited.", warm.len());
     text
 }
 

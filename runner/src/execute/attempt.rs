@@ -7,6 +7,7 @@ use super::Sink;
 use crate::{
     classify::Facts,
     output::Budget,
+    pool::Start,
     sandbox::{
         Sandbox,
         link::{Link, LinkError},
@@ -45,8 +46,11 @@ pub struct Attempt<'a> {
     /// Whether the agent has been told to end it.
     stopping: bool,
     looks: Interval,
+    has_looked: bool,
     baseline_ms: Option<u64>,
     processor_ms: Option<u64>,
+    /// Keeps the host quiet until the job's first output, or the first look after its start.
+    start: Option<Start>,
     /// What is known so far.
     pub facts: Facts,
 }
@@ -60,7 +64,7 @@ enum Next {
 
 impl<'a> Attempt<'a> {
     /// An attempt at a job, by an agent that waits for it.
-    pub fn new(spec: &'a SandboxSpec, link: Link, begun: Instant) -> Self {
+    pub fn new(spec: &'a SandboxSpec, link: Link, begun: Instant, start: Option<Start>) -> Self {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
@@ -75,8 +79,10 @@ impl<'a> Attempt<'a> {
             deadline: Deadline::now() + START_MAX,
             stopping: false,
             looks,
+            has_looked: false,
             baseline_ms: None,
             processor_ms: None,
+            start,
             facts: Facts::default(),
         }
     }
@@ -95,6 +101,7 @@ impl<'a> Attempt<'a> {
             Err(_) => return self.facts.overdue = true,
         }
         while self.listen(sandbox, sink, stop).await == Next::Listen {}
+        self.start = None;
         self.look(sandbox);
         if let Some((stream, marker)) = self.budget.marker() {
             // A stopped job's sink need not take it any more.
@@ -112,6 +119,10 @@ impl<'a> Attempt<'a> {
             message = self.link.next() => message,
             _ = self.looks.tick(), if self.facts.started && !self.stopping => {
                 self.look(sandbox);
+                // The first look is at the start itself.
+                if std::mem::replace(&mut self.has_looked, true) {
+                    self.start = None;
+                }
                 let is_spent = self.processor_ms.is_some_and(|spent_ms| spent_ms >= self.spec.limits.cpu_ms);
                 return if is_spent { self.end_for_processor().await } else { Next::Listen };
             }
@@ -161,8 +172,8 @@ impl<'a> Attempt<'a> {
 
     async fn hear(&mut self, message: FromAgent, sink: &mut impl Sink, stop: &CancellationToken) -> Next {
         match message {
-            FromAgent::Started if !self.facts.started => {
-                self.facts.started = true;
+            FromAgent::Started { prestarted } if !self.facts.started => {
+                (self.facts.started, self.facts.prestarted) = (true, prestarted);
                 self.start_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
                 self.deadline = Deadline::now() + Duration::from_millis(self.spec.limits.wall_ms) + END_MAX;
                 // The first look is the baseline.
@@ -170,6 +181,7 @@ impl<'a> Attempt<'a> {
                 self.deliver(sink.started(), stop).await
             }
             FromAgent::Output(stream, mut bytes) if self.facts.started => {
+                self.start = None;
                 self.budget.take(stream, &mut bytes);
                 self.facts.overflowed = self.budget.is_cut();
                 if self.facts.overflowed {

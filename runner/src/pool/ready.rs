@@ -1,11 +1,12 @@
 //! A sandbox whose agent has said hello and waits for its one job.
 
+use super::{Key, Start};
 use crate::sandbox::{
     BootError, Class, Engine, GVISOR_MARK, Sandbox,
     link::{Link, LinkError},
 };
-use alphagate_agent::message::{FromAgent, ToAgent};
-use alphagate_contract::job::{Isolation, Language};
+use alphagate_agent::message::{Ahead, FromAgent, ToAgent};
+use alphagate_contract::job::Isolation;
 use std::time::Duration;
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
@@ -26,6 +27,8 @@ pub struct Ready {
     pub has_waited: bool,
     /// Its place among all sandboxes of this host.
     pub room: OwnedSemaphorePermit,
+    /// Keeps the host quiet until its job has begun, if it has waited for one.
+    pub start: Option<Start>,
 }
 
 impl Ready {
@@ -50,14 +53,19 @@ impl Ready {
             let message = format!("the kernel inside is not gVisor: {:?}", hello.kernel);
             return Err(BootError::IsolationUnavailable(message));
         }
+        if let Err(error) = sandbox.booted() {
+            return Err(failed(sandbox, &error.to_string()).await);
+        }
         isolation.kernel = hello.kernel;
-        Ok(Self { sandbox, link, isolation, has_waited: false, room })
+        Ok(Self { sandbox, link, isolation, has_waited: false, room, start: None })
     }
 
-    /// Starts an interpreter that then waits, too.
-    pub async fn start_ahead(&mut self, language: Language, grader: bool) -> Result<(), LinkError> {
+    /// Makes everything ready that its jobs have in common, and starts an interpreter that then waits, too.
+    pub async fn start_ahead(&mut self, key: &Key) -> Result<(), LinkError> {
+        let Class { grader, disk_bytes, pids, .. } = key.class;
+        let ahead = Ahead { language: key.language, grader, disk_bytes, pids };
         let started = timeout(AHEAD_MAX, async {
-            self.link.say(&ToAgent::Ahead { language, grader }).await?;
+            self.link.say(&ToAgent::Ahead(ahead)).await?;
             match self.link.next().await? {
                 FromAgent::Ready => Ok(()),
                 _ => Err(LinkError::OutOfTurn),

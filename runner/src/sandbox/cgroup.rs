@@ -26,8 +26,6 @@ const CPU_PERIOD_US: u64 = 100_000;
 pub struct Bounds {
     /// Memory, bytes: user code, its disk, the sandbox itself.
     pub memory_bytes: u64,
-    /// Processors.
-    pub cpus: u32,
     /// Host processes and threads: a backstop, for a sandbox whose own limit failed.
     pub pids: u32,
 }
@@ -77,15 +75,29 @@ impl Cgroup {
         Self { folders: folders.filter(|(_, folder)| folder.is_dir()).collect() }
     }
 
+    /// Bounds its processors: from then on, for its boot takes all that it can get.
+    pub fn bound_processors(&self, cpus: u32) -> io::Result<()> {
+        let quota_us = CPU_PERIOD_US * u64::from(cpus);
+        for (kind, _) in &self.folders {
+            match kind {
+                Kind::Unified => self.write(*kind, "cpu.max", format!("{quota_us} {CPU_PERIOD_US}"))?,
+                Kind::Cpu => {
+                    self.write(*kind, "cpu.cfs_period_us", CPU_PERIOD_US)?;
+                    self.write(*kind, "cpu.cfs_quota_us", quota_us)?;
+                }
+                Kind::Memory | Kind::Pids | Kind::Account => {}
+            }
+        }
+        Ok(())
+    }
+
     fn bound(&self, kind: Kind, bounds: Bounds) -> io::Result<()> {
-        let quota_us = CPU_PERIOD_US * u64::from(bounds.cpus);
         match kind {
             Kind::Unified => {
                 self.write(kind, "memory.max", bounds.memory_bytes)?;
                 // Not every kernel has swap to account for.
                 let _ = self.write(kind, "memory.swap.max", 0);
                 self.write(kind, "memory.oom.group", 1)?;
-                self.write(kind, "cpu.max", format!("{quota_us} {CPU_PERIOD_US}"))?;
                 self.write(kind, "pids.max", bounds.pids)
             }
             Kind::Memory => {
@@ -94,12 +106,8 @@ impl Cgroup {
                 let _ = self.write(kind, "memory.swappiness", 0);
                 Ok(())
             }
-            Kind::Cpu => {
-                self.write(kind, "cpu.cfs_period_us", CPU_PERIOD_US)?;
-                self.write(kind, "cpu.cfs_quota_us", quota_us)
-            }
             Kind::Pids => self.write(kind, "pids.max", bounds.pids),
-            Kind::Account => Ok(()),
+            Kind::Cpu | Kind::Account => Ok(()),
         }
     }
 
@@ -199,7 +207,7 @@ fn field(text: &str, name: &str) -> u64 {
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { memory_bytes: 1 << 28, cpus: 2, pids: 1024 };
+    const BOUNDS: Bounds = Bounds { memory_bytes: 1 << 28, pids: 1024 };
 
     #[test]
     fn a_v2_group_gets_every_bound_in_one_folder() {
@@ -209,6 +217,8 @@ mod tests {
         let written = |file: &str| fs::read_to_string(root.path().join("x").join(file)).unwrap();
         assert_eq!(written("memory.max"), "268435456");
         assert_eq!(written("memory.oom.group"), "1");
+        assert!(!root.path().join("x/cpu.max").exists());
+        group.bound_processors(2).unwrap();
         assert_eq!(written("cpu.max"), "200000 100000");
         assert_eq!(written("pids.max"), "1024");
         fs::write(root.path().join("x/memory.events"), "low 0\noom 1\noom_kill 3\noom_group_kill 1\n")
@@ -228,6 +238,7 @@ mod tests {
         let layout = Layout::of(vec![(Kind::Memory, at("m")), (Kind::Cpu, at("c")), (Kind::Pids, at("p"))]);
         let group = Cgroup::create(&layout, "x", BOUNDS).unwrap();
         assert_eq!(fs::read_to_string(at("m/x/memory.limit_in_bytes")).unwrap(), "268435456");
+        group.bound_processors(2).unwrap();
         assert_eq!(fs::read_to_string(at("c/x/cpu.cfs_quota_us")).unwrap(), "200000");
         fs::write(at("m/x/memory.oom_control"), "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n").unwrap();
         fs::write(at("p/x/cgroup.procs"), "7\n9\n").unwrap();

@@ -118,6 +118,7 @@ impl Inner {
             kernel: String::new(),
             image_digest: image.digest,
             host_limits: self.host_limits,
+            prestarted: false,
         };
         let body = spec::container(&self.settings, class, image.id);
         container::start(self, body, isolation).await.map_err(failed)

@@ -130,6 +130,11 @@ pub trait Sandbox: Send {
     /// What the engine knows of the isolation; [`Isolation::kernel`] is empty until the agent has spoken.
     fn isolation(&self) -> Isolation;
 
+    /// Its agent has said hello, and no job is in it yet: what its boot was free to use is bounded from now on.
+    fn booted(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Ends every process in it at once; may be called at any time, and again.
     fn kill(&mut self);
 

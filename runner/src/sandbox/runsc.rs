@@ -128,15 +128,14 @@ impl Runsc {
         remains.make_folder(&config).map_err(failed)?;
         let mut doors = Vec::new();
         if let Some(groups) = &self.groups {
-            let bounds =
-                cgroup::Bounds { memory_bytes: class.host_memory_bytes(), cpus: self.cpus, pids: HOST_PIDS };
+            let bounds = cgroup::Bounds { memory_bytes: class.host_memory_bytes(), pids: HOST_PIDS };
             let group = Cgroup::create(groups, &id, bounds).map_err(failed)?;
             doors = group.doors().map_err(failed)?;
             remains.group = Some(group);
         }
         let start = Start { argv: self.argv(&remains, &id), user: remains.user(), doors };
         let started = self.spawner.spawn(start).await.map_err(failed)?;
-        RunscSandbox::new(started, remains, self.isolation(&image)).map_err(failed)
+        RunscSandbox::new(started, remains, self.isolation(&image), self.cpus).map_err(failed)
     }
 
     fn argv(&self, remains: &Remains, id: &str) -> Vec<OsString> {
@@ -173,6 +172,7 @@ impl Runsc {
             kernel: String::new(),
             image_digest: image.digest.clone(),
             host_limits: self.groups.is_some(),
+            prestarted: false,
         }
     }
 }
@@ -224,12 +224,13 @@ struct RunscSandbox {
     pipes: Option<Pipes>,
     last_words: Arc<Mutex<Vec<u8>>>,
     isolation: Isolation,
+    cpus: u32,
     /// None once it is destroyed.
     remains: Option<Remains>,
 }
 
 impl RunscSandbox {
-    fn new(mut started: Started, mut remains: Remains, isolation: Isolation) -> io::Result<Self> {
+    fn new(mut started: Started, mut remains: Remains, isolation: Isolation, cpus: u32) -> io::Result<Self> {
         let pipes = (started.child.stdin.take(), started.child.stdout.take(), started.child.stderr.take());
         // From here on, whatever fails, dropping the remains ends it.
         remains.child = Some(started.child);
@@ -247,6 +248,7 @@ impl RunscSandbox {
             pipes: Some(pipes),
             last_words,
             isolation,
+            cpus,
             remains: Some(remains),
         })
     }
@@ -270,6 +272,11 @@ impl Sandbox for RunscSandbox {
 
     fn isolation(&self) -> Isolation {
         self.isolation.clone()
+    }
+
+    fn booted(&mut self) -> io::Result<()> {
+        let group = self.remains.as_ref().and_then(|remains| remains.group.as_ref());
+        group.map_or(Ok(()), |group| group.bound_processors(self.cpus))
     }
 
     fn kill(&mut self) {

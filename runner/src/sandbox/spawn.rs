@@ -1,11 +1,17 @@
 //! Starting a sandbox's process: in its cgroups before its first instruction, as a user of its own, and with this
 //! runner's death as its own.
 //!
+//! It starts inside the user namespace that a rootless runsc asks for. Without it runsc makes one by itself, starts its own
+//! program in it a second time, and waits for that as long as the sandbox lives.
+//!
 //! The kernel ties that death to the *thread* that started the process, so one thread starts all of them and ends with
 //! the program.
 #![expect(unsafe_code, reason = "what happens between fork and exec has no safe wrapper")]
 
-use rustix::process::{Gid, Pid, PidfdFlags, Resource, Rlimit, Signal, Uid};
+use rustix::{
+    process::{DumpableBehavior, Gid, Pid, PidfdFlags, Resource, Rlimit, Signal, Uid},
+    thread::UnshareFlags,
+};
 use std::{
     fs::File,
     io::{self, Write as _},
@@ -128,6 +134,21 @@ fn enter(doors: &[File], user: Option<u32>) -> io::Result<()> {
         rustix::thread::set_thread_res_uid(user, user, user)?;
     }
     rustix::thread::set_no_new_privs(true)?;
+    // Where that is not allowed, runsc says so better than we can.
+    let _ = become_root_of_nothing();
     // Last: a change of user forgets it.
     Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?)
+}
+
+/// Enters a user namespace in which we are root, and nobody else is anybody; and a mount namespace that belongs to it.
+fn become_root_of_nothing() -> io::Result<()> {
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    // SAFETY: we are the child of a fork: one thread, and no descriptor table that anyone shares.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER | UnshareFlags::NEWNS)? };
+    // Else the files below belong to the real root. The program that follows decides anew.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+    // The kernel lets an unprivileged process map its group only once it has given up choosing groups.
+    std::fs::write("/proc/self/setgroups", "deny")?;
+    std::fs::write("/proc/self/uid_map", format!("0 {user} 1"))?;
+    std::fs::write("/proc/self/gid_map", format!("0 {group} 1"))
 }

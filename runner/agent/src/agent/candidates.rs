@@ -45,9 +45,12 @@ fn socket_folder() -> String {
     format!("{RUN_FOLDER}/ask")
 }
 
+/// Where the helper is asked, and the module that asks there. It can be there before the job is.
+pub struct Door(UnixListener);
+
 /// The helper.
 pub struct Candidates {
-    listener: UnixListener,
+    door: Door,
     talk: Talk,
     limits: Limits,
 }
@@ -70,9 +73,9 @@ struct Candidate {
     answer: Answer,
 }
 
-impl Candidates {
-    /// Listens; `limits` are what a candidate may use.
-    pub fn listen(limits: Limits) -> io::Result<Self> {
+impl Door {
+    /// Listens.
+    pub fn open() -> io::Result<Self> {
         fs::create_dir_all(module_folder())?;
         fs::write(format!("{}/alphagate_candidate.py", module_folder()), MODULE)?;
         fs::create_dir_all(socket_folder())?;
@@ -82,13 +85,20 @@ impl Candidates {
             chmod(path.as_str(), Mode::from(mode))?;
             chown(path.as_str(), Some(Uid::from_raw(JOB_UID)), Some(Gid::from_raw(JOB_UID)))?;
         }
-        Ok(Self { listener, talk: Talk::None, limits })
+        Ok(Self(listener))
+    }
+}
+
+impl Candidates {
+    /// Serves whoever asks; `limits` are what a candidate may use.
+    pub const fn new(door: Door, limits: Limits) -> Self {
+        Self { door, talk: Talk::None, limits }
     }
 
     /// What to wait for.
     pub fn interests(&self) -> Vec<(BorrowedFd<'_>, PollFlags)> {
         match &self.talk {
-            Talk::None => vec![(self.listener.as_fd(), PollFlags::IN)],
+            Talk::None => vec![(self.door.0.as_fd(), PollFlags::IN)],
             Talk::Asking(fd, _) => vec![(fd.as_fd(), PollFlags::IN)],
             Talk::Telling(fd, ..) => vec![(fd.as_fd(), PollFlags::OUT)],
             Talk::Running(_, candidate) => candidate.process.interests(true),
@@ -153,7 +163,7 @@ impl Candidates {
     }
 
     fn accept(&self) -> Option<OwnedFd> {
-        let (stream, _) = self.listener.accept().ok()?;
+        let (stream, _) = self.door.0.accept().ok()?;
         stream.set_nonblocking(true).ok()?;
         Some(OwnedFd::from(stream))
     }
@@ -206,7 +216,7 @@ impl Candidates {
         }
         env.extend(request.env.iter().map(|(name, value)| (name.clone(), value.clone())));
         let bounds = Bounds {
-            cpu_ms: self.limits.cpu_ms,
+            cpu_ms: Some(self.limits.cpu_ms),
             pids: self.limits.pids,
             file_bytes: self.limits.disk_bytes,
             data_bytes: Some(self.limits.memory_bytes),
@@ -216,7 +226,7 @@ impl Candidates {
             env,
             folder: c"/run/candidate",
             user: CANDIDATE_UID,
-            bounds: Some(bounds),
+            bounds,
             private: true,
             handed: vec![],
         }

@@ -20,8 +20,12 @@ use std::{
 /// Writes the files under `folder` as `id`, readable for its owner alone if `private`.
 pub fn place(folder: &str, files: &[File], id: u32, private: bool) -> io::Result<()> {
     user::as_user(id, || {
-        let mask = rustix::process::umask(Mode::from(if private { 0o077 } else { 0o022 }));
-        let placed = files.iter().try_for_each(|file| place_one(Path::new(folder), file));
+        let place = || files.iter().try_for_each(|file| place_one(Path::new(folder), file));
+        if !private {
+            return place();
+        }
+        let mask = rustix::process::umask(Mode::from(0o077));
+        let placed = place();
         rustix::process::umask(mask);
         placed
     })?
@@ -29,7 +33,7 @@ pub fn place(folder: &str, files: &[File], id: u32, private: bool) -> io::Result
 
 fn place_one(folder: &Path, file: &File) -> io::Result<()> {
     let path = folder.join(file.path.as_str());
-    if let Some(parent) = path.parent() {
+    if let Some(parent) = path.parent().filter(|parent| *parent != folder) {
         fs::create_dir_all(parent)?;
     }
     // A script can be called by its name.

@@ -11,8 +11,6 @@ use std::{
     ffi::CStr,
     io,
     os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
-    os::unix::process::CommandExt as _,
-    process::Command,
 };
 
 /// Open files of one process. Programs that read `RLIMIT_NOFILE` and close everything stay quick.
@@ -28,8 +26,8 @@ const HANDED_FDS_END: i32 = 10;
 /// What one process of a user may do.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Processor time, milliseconds; the agent counts exactly, this is what the kernel does meanwhile.
-    pub cpu_ms: u64,
+    /// Processor time, milliseconds, if it is known; the agent counts exactly, this is what the kernel does meanwhile.
+    pub cpu_ms: Option<u64>,
     /// Processes and threads of its user.
     pub pids: u32,
     /// Longest file, bytes.
@@ -41,25 +39,27 @@ pub struct Bounds {
 impl Bounds {
     fn rlimits(self) -> Vec<(Resource, Rlimit)> {
         let both = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
-        let cpu_s = self.cpu_ms.div_ceil(1000).saturating_add(1).saturating_mul(CPU_MARGIN);
         let mut limits = vec![
-            (Resource::Cpu, Rlimit { current: Some(cpu_s), maximum: Some(cpu_s.saturating_add(1)) }),
             (Resource::Nproc, both(self.pids.into())),
             (Resource::Fsize, both(self.file_bytes)),
             (Resource::Nofile, both(FILES_MAX)),
             (Resource::Core, both(0)),
         ];
         limits.extend(self.data_bytes.map(|bytes| (Resource::Data, both(bytes))));
+        limits.extend(self.cpu_ms.map(|cpu_ms| (Resource::Cpu, processor_limit(cpu_ms))));
         limits
     }
+}
 
-    /// Bounds a process that runs already.
-    pub fn apply(self, pid: Pid) -> io::Result<()> {
-        for (resource, limit) in self.rlimits() {
-            rustix::process::prlimit(Some(pid), resource, limit)?;
-        }
-        Ok(())
-    }
+/// Bounds the processor time of a process that runs already.
+pub fn bound_processor(pid: Pid, cpu_ms: u64) -> io::Result<()> {
+    rustix::process::prlimit(Some(pid), Resource::Cpu, processor_limit(cpu_ms))?;
+    Ok(())
+}
+
+fn processor_limit(cpu_ms: u64) -> Rlimit {
+    let cpu_s = cpu_ms.div_ceil(1000).saturating_add(1).saturating_mul(CPU_MARGIN);
+    Rlimit { current: Some(cpu_s), maximum: Some(cpu_s.saturating_add(1)) }
 }
 
 /// What is to be started.
@@ -72,8 +72,8 @@ pub struct Launch {
     pub folder: &'static CStr,
     /// Its user and group.
     pub user: u32,
-    /// Its bounds; none if they are applied later.
-    pub bounds: Option<Bounds>,
+    /// Its bounds.
+    pub bounds: Bounds,
     /// Whether what it makes is nobody else's to read.
     pub private: bool,
     /// Descriptors that it gets as 3, 4, …
@@ -95,20 +95,17 @@ pub struct Process {
 impl Launch {
     /// Starts it, with standard input still empty and open.
     pub fn start(self) -> io::Result<Process> {
-        let missing = || io::Error::from(io::ErrorKind::InvalidInput);
-        let (program, arguments) = self.argv.split_first().ok_or_else(missing)?;
-        let mut command = Command::new(program);
-        command.args(arguments).env_clear().envs(self.env);
+        let program = syscalls::Program::new(self.argv, &self.env)?;
         // Made as the user, the pipes are its own: it can open `/dev/stdout` by that name.
         let pipes = user::as_user(self.user, standard_pipes)??;
         let [(stdin_reader, stdin), (stdout, stdout_writer), (stderr, stderr_writer)] = pipes;
-        command.stdin(stdin_reader).stdout(stdout_writer).stderr(stderr_writer);
-        let handed: Vec<OwnedFd> = self.handed.into_iter().map(out_of_the_way).collect::<io::Result<_>>()?;
-        let moves: Vec<(i32, i32)> = handed.iter().map(|fd| fd.as_raw_fd()).zip(FIRST_HANDED_FD..).collect();
-        let limits = self.bounds.map(Bounds::rlimits).unwrap_or_default();
+        let handed = [stdin_reader, stdout_writer, stderr_writer].into_iter().chain(self.handed);
+        let handed: Vec<OwnedFd> = handed.map(out_of_the_way).collect::<io::Result<_>>()?;
+        let moves: Vec<(i32, i32)> = handed.iter().map(|fd| fd.as_raw_fd()).zip(0..).collect();
+        let limits = self.bounds.rlimits();
         let (id, mask, folder) = (self.user, if self.private { 0o077 } else { 0o022 }, self.folder);
-        command.process_group(0);
-        syscalls::before_exec(&mut command, move || {
+        let pid = syscalls::start(&program, &mut || {
+            rustix::process::setpgid(None, None)?;
             rustix::process::umask(Mode::from(mask));
             for (source, target) in &moves {
                 syscalls::hand_over(*source, *target)?;
@@ -119,10 +116,9 @@ impl Launch {
             user::become_user(id)?;
             // As the user: a private folder is closed to guest root, which has no rights over files.
             Ok(rustix::process::chdir(folder)?)
-        });
-        let child = command.spawn()?;
+        })?;
         let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(gone)?;
+        let pid = Pid::from_raw(pid).ok_or_else(gone)?;
         let (stdin, stdout, stderr) = (unblock(stdin)?, unblock(stdout)?, unblock(stderr)?);
         let stdin = Feed { fd: Some(stdin), bytes: Vec::new(), at: 0 };
         Ok(Process { pid, stdin, streams: [Some(stdout), Some(stderr)], status: None })
@@ -213,8 +209,11 @@ impl Feed {
     pub fn write(&mut self) {
         while let Some(fd) = &self.fd {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
+            if rest.is_empty() {
+                self.fd = None;
+                break;
+            }
             match rustix::io::write(fd, rest) {
-                _ if rest.is_empty() => self.fd = None,
                 Ok(count) => self.at += count,
                 Err(Errno::AGAIN | Errno::INTR) => return,
                 Err(_) => self.fd = None,

@@ -1,8 +1,11 @@
-//! The agent's life: up, hello, perhaps an interpreter ahead, one job, the end.
+//! The agent's life: up, hello, perhaps everything that a class of jobs needs ahead of them, one job, the end.
+//!
+//! What depends on the class alone (the disk, a grader's door, the interpreter) is made while nobody waits; between the
+//! job and its first line are then only its files, its limits, its arguments and its variables.
 
 use super::{
     ahead::Ahead,
-    candidates::{Candidates, module_folder, socket_path},
+    candidates::{Candidates, Door, module_folder, socket_path},
     disk, files,
     host::Host,
     meter,
@@ -12,7 +15,7 @@ use super::{
 };
 use alphagate_agent::{
     CPUS_VARIABLE, JOB_FOLDER, JOB_UID,
-    message::{Ended, FromAgent, Hello, How, ToAgent, VERSION},
+    message::{self, Ended, FromAgent, Hello, How, ToAgent, VERSION},
 };
 use alphagate_contract::job::{LimitKind, Limits, SandboxSpec};
 use rustix::{
@@ -33,12 +36,12 @@ pub fn serve() -> io::Result<()> {
     meter::note_kernel(&kernel);
     host.say(&FromAgent::Hello(Hello { version: VERSION, kernel }));
     host.flush()?;
-    let mut session = Session { ahead: None, result: None };
+    let mut session = Session { ground: None, ahead: None, result: None };
     loop {
         let message = host.next_message().map_err(io::Error::other)?;
         match message {
-            Some(ToAgent::Ahead { language, grader }) => {
-                session.start_ahead(language, grader)?;
+            Some(ToAgent::Ahead(ahead)) => {
+                session.make_ready(ahead)?;
                 host.say(&FromAgent::Ready);
                 host.flush()?;
             }
@@ -54,8 +57,30 @@ pub fn serve() -> io::Result<()> {
 }
 
 struct Session {
+    ground: Option<Ground>,
     ahead: Option<Ahead>,
     result: Option<OwnedFd>,
+}
+
+/// What a job stands on: its disk, and a grader's door; and the limits that were known by then.
+struct Ground {
+    disk_bytes: u64,
+    pids: u32,
+    door: Option<Door>,
+}
+
+impl Ground {
+    fn lay(disk_bytes: u64, pids: u32, grader: bool) -> io::Result<Self> {
+        disk::mount_disk(own_disk_bytes(disk_bytes, grader), grader)?;
+        Ok(Self { disk_bytes, pids, door: grader.then(Door::open).transpose()? })
+    }
+
+    /// Whether it is what this job is to stand on.
+    const fn fits(&self, spec: &SandboxSpec) -> bool {
+        self.disk_bytes == spec.limits.disk_bytes
+            && self.pids == spec.limits.pids
+            && self.door.is_some() == spec.grader
+    }
 }
 
 /// Why a job could not be started, as its report will say.
@@ -72,15 +97,18 @@ impl Refusal {
         }
     }
 
-    fn of_agent(error: &io::Error) -> Self {
+    #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
+    fn of_agent(error: io::Error) -> Self {
         Self::NotStarted("agent_failed", error.to_string())
     }
 }
 
 impl Session {
-    fn start_ahead(&mut self, language: alphagate_contract::job::Language, grader: bool) -> io::Result<()> {
-        let writer = if grader { Some(self.result_channel()?) } else { None };
-        self.ahead = Ahead::start(language, grader, writer)?;
+    fn make_ready(&mut self, ahead: message::Ahead) -> io::Result<()> {
+        self.ground = Some(Ground::lay(ahead.disk_bytes, ahead.pids, ahead.grader)?);
+        let writer = if ahead.grader { Some(self.result_channel()?) } else { None };
+        let bounds = bounds(None, ahead.pids, ahead.disk_bytes, ahead.grader);
+        self.ahead = Ahead::start(ahead.language, ahead.grader, bounds, writer)?;
         Ok(())
     }
 
@@ -92,8 +120,8 @@ impl Session {
 
     fn run(mut self, spec: SandboxSpec, host: &mut Host) -> io::Result<()> {
         match self.prepare(spec) {
-            Ok(parts) => {
-                host.say(&FromAgent::Started);
+            Ok((parts, prestarted)) => {
+                host.say(&FromAgent::Started { prestarted });
                 host.write()?;
                 Running::new(parts, Instant::now()).run(host)
             }
@@ -113,23 +141,28 @@ impl Session {
         }
     }
 
-    fn prepare(&mut self, spec: SandboxSpec) -> Result<Parts, Refusal> {
-        let own = own_limits(&spec);
-        disk::mount_disk(own.disk_bytes, spec.grader).map_err(|error| Refusal::of_agent(&error))?;
+    /// Starts the job; with it, whether an interpreter that waited became it.
+    fn prepare(&mut self, spec: SandboxSpec) -> Result<(Parts, bool), Refusal> {
+        let ground = match self.ground.take() {
+            Some(ground) if ground.fits(&spec) => ground,
+            Some(_) => {
+                let message = "the sandbox was made ready for a job of another class".to_owned();
+                return Err(Refusal::NotStarted("agent_failed", message));
+            }
+            None => Ground::lay(spec.limits.disk_bytes, spec.limits.pids, spec.grader)
+                .map_err(Refusal::of_agent)?,
+        };
         files::place(JOB_FOLDER, &spec.files, JOB_UID, spec.grader)
             .map_err(|error| Refusal::of_files(&error))?;
-        let candidates = spec.grader.then(|| Candidates::listen(candidate_limits(&spec.limits))).transpose();
-        let candidates = candidates.map_err(|error| Refusal::of_agent(&error))?;
-        let bounds =
-            Bounds { cpu_ms: own.cpu_ms, pids: own.pids, file_bytes: own.disk_bytes, data_bytes: None };
-        if let Some(ahead) = &self.ahead {
-            ahead.bound(bounds).map_err(|error| Refusal::of_agent(&error))?;
+        let candidates = ground.door.map(|door| Candidates::new(door, candidate_limits(&spec.limits)));
+        let ahead = self.ahead.take();
+        if let Some(ahead) = &ahead {
+            ahead.bound(spec.limits.cpu_ms).map_err(Refusal::of_agent)?;
         }
-        user::give_up_capabilities(spec.grader).map_err(|error| Refusal::of_agent(&error))?;
-        let baseline_cpu_ms = meter::processor_ms();
-        let mut job = self.start(&spec, bounds)?;
+        user::give_up_capabilities(spec.grader).map_err(Refusal::of_agent)?;
+        let (mut job, baseline_cpu_ms, prestarted) = self.start(ahead, &spec)?;
         job.stdin.give(spec.stdin.0);
-        Ok(Parts {
+        let parts = Parts {
             job,
             limits: spec.limits,
             artefacts: spec.artefacts,
@@ -137,46 +170,53 @@ impl Session {
             candidates,
             baseline_cpu_ms,
             cpus: processors(),
-        })
+        };
+        Ok((parts, prestarted))
     }
 
-    fn start(&mut self, spec: &SandboxSpec, bounds: Bounds) -> Result<Process, Refusal> {
-        if let Some(ahead) = self.ahead.take() {
+    /// The job's process, the processor time that was used before it, and whether it had waited.
+    fn start(&mut self, ahead: Option<Ahead>, spec: &SandboxSpec) -> Result<(Process, u64, bool), Refusal> {
+        if let Some(ahead) = ahead {
             if ahead.fits(spec) {
-                let env = environment(spec, FIRST_HANDED_FD + AHEAD_FDS);
-                return ahead.go(&spec.argv, &env).map_err(|error| Refusal::of_agent(&error));
+                let (baseline_cpu_ms, env) =
+                    (ahead.used_cpu_ms, environment(spec, FIRST_HANDED_FD + AHEAD_FDS));
+                let process = ahead.go(&spec.argv, &env).map_err(Refusal::of_agent)?;
+                return Ok((process, baseline_cpu_ms, true));
             }
             process::kill_all();
             self.result = None;
         }
-        let mut handed = Vec::new();
-        if spec.grader {
-            handed.push(self.result_channel().map_err(|error| Refusal::of_agent(&error))?);
-        }
-        let mut argv: Vec<String> = spec.language.command().iter().map(|&word| word.to_owned()).collect();
-        argv.push(format!("{JOB_FOLDER}/{}", spec.entry));
-        argv.extend_from_slice(&spec.argv);
-        let program = argv.first().cloned().unwrap_or_default();
-        let launch = Launch {
-            argv,
-            env: environment(spec, FIRST_HANDED_FD),
-            folder: c"/job",
-            user: JOB_UID,
-            bounds: Some(bounds),
-            private: spec.grader,
-            handed,
-        };
-        launch.start().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Refusal::NotStarted(
-                "language_unavailable",
-                format!("the image {:?} has no {program}", spec.image),
-            ),
-            io::ErrorKind::ArgumentListTooLong | io::ErrorKind::InvalidInput => {
-                Refusal::NotStarted("files_refused", format!("the arguments or variables: {error}"))
-            }
-            _ => Refusal::of_agent(&error),
-        })
+        let result = if spec.grader { Some(self.result_channel().map_err(Refusal::of_agent)?) } else { None };
+        let baseline_cpu_ms = meter::processor_ms();
+        Ok((start_afresh(spec, result)?, baseline_cpu_ms, false))
     }
+}
+
+fn start_afresh(spec: &SandboxSpec, result: Option<OwnedFd>) -> Result<Process, Refusal> {
+    let limits = spec.limits;
+    let mut argv: Vec<String> = spec.language.command().iter().map(|&word| word.to_owned()).collect();
+    argv.push(format!("{JOB_FOLDER}/{}", spec.entry));
+    argv.extend_from_slice(&spec.argv);
+    let program = argv.first().cloned().unwrap_or_default();
+    let launch = Launch {
+        argv,
+        env: environment(spec, FIRST_HANDED_FD),
+        folder: c"/job",
+        user: JOB_UID,
+        bounds: bounds(Some(limits.cpu_ms), limits.pids, limits.disk_bytes, spec.grader),
+        private: spec.grader,
+        handed: result.into_iter().collect(),
+    };
+    launch.start().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Refusal::NotStarted(
+            "language_unavailable",
+            format!("the image {:?} has no {program}", spec.image),
+        ),
+        io::ErrorKind::ArgumentListTooLong | io::ErrorKind::InvalidInput => {
+            Refusal::NotStarted("files_refused", format!("the arguments or variables: {error}"))
+        }
+        _ => Refusal::of_agent(error),
+    })
 }
 
 /// Processors that the sandbox may use: what the engine says, else what the kernel shows.
@@ -186,16 +226,18 @@ fn processors() -> u32 {
     given.or_else(shown).unwrap_or(1)
 }
 
-/// A grader shares its limits with its candidates, half and half, so that neither can starve the other.
-fn own_limits(spec: &SandboxSpec) -> Limits {
-    if !spec.grader {
-        return spec.limits;
-    }
-    let limits = spec.limits;
-    Limits {
-        pids: limits.pids - limits.pids / 2,
-        disk_bytes: limits.disk_bytes - limits.disk_bytes / 2,
-        ..limits
+/// A grader shares its disk with its candidates, half and half, so that neither can starve the other.
+const fn own_disk_bytes(disk_bytes: u64, grader: bool) -> u64 {
+    if grader { disk_bytes - disk_bytes / 2 } else { disk_bytes }
+}
+
+/// What the job's own process may do; a grader shares with its candidates.
+const fn bounds(cpu_ms: Option<u64>, pids: u32, disk_bytes: u64, grader: bool) -> Bounds {
+    Bounds {
+        cpu_ms,
+        pids: if grader { pids - pids / 2 } else { pids },
+        file_bytes: own_disk_bytes(disk_bytes, grader),
+        data_bytes: None,
     }
 }
 

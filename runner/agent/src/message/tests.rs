@@ -33,7 +33,7 @@ fn ended() -> Ended {
 #[test]
 fn messages_to_the_agent_survive_their_way() {
     let sent = [
-        ToAgent::Ahead { language: Language::Bash, grader: true },
+        ToAgent::Ahead(Ahead { language: Language::Bash, grader: true, disk_bytes: 1 << 40, pids: 7 }),
         ToAgent::Job(Box::new(spec())),
         ToAgent::Stop(None),
         ToAgent::Stop(Some(LimitKind::Cpu)),
@@ -52,7 +52,8 @@ fn messages_from_the_agent_survive_their_way() {
     let sent = [
         FromAgent::Hello(Hello { version: VERSION, kernel: "Starting gVisor...".to_owned() }),
         FromAgent::Ready,
-        FromAgent::Started,
+        FromAgent::Started { prestarted: false },
+        FromAgent::Started { prestarted: true },
         FromAgent::Output(Stream::Stdout, vec![0; CHUNK_MAX_BYTES]),
         FromAgent::Output(Stream::Stderr, vec![]),
         FromAgent::Artefact("a/b".parse().unwrap(), vec![255; CHUNK_MAX_BYTES]),
@@ -81,13 +82,16 @@ fn artefacts_with_paths_that_lead_out_are_refused() {
 }
 
 #[test]
-fn the_wire_is_what_version_1_says() {
+fn the_wire_is_what_version_2_says() {
     let mut bytes = Vec::new();
-    FromAgent::Hello(Hello { version: 1, kernel: "k".to_owned() }).encode(&mut bytes);
-    assert_eq!(bytes, b"\x1a\0\0\0A{\"version\":1,\"kernel\":\"k\"}");
+    FromAgent::Hello(Hello { version: 2, kernel: "k".to_owned() }).encode(&mut bytes);
+    assert_eq!(bytes, b"\x1a\0\0\0A{\"version\":2,\"kernel\":\"k\"}");
     bytes.clear();
     FromAgent::Output(Stream::Stderr, b"x".to_vec()).encode(&mut bytes);
     assert_eq!(bytes, b"\x01\0\0\0Ex");
+    bytes.clear();
+    FromAgent::Started { prestarted: true }.encode(&mut bytes);
+    assert_eq!(bytes, b"\x04\0\0\0Ctrue");
 }
 
 proptest! {
