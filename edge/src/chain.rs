@@ -136,7 +136,7 @@ pub async fn begin(
         let before = before.map(|before| before.items).unwrap_or_default();
         let (items, count) = (joined(before.iter().chain(&input)), before.len() + input.len());
         if items.len() <= HISTORY_MAX_BYTES && count <= HISTORY_MAX_ITEMS {
-            recall.expect(&items, count);
+            recall.hold(&items, count);
         }
     }
     turn.recall = recall;

@@ -69,7 +69,7 @@ impl Recall {
     }
 
     /// A response is asked for with this conversation, `count` items with commas between.
-    pub fn expect(&self, items: &str, count: usize) {
+    pub fn hold(&self, items: &str, count: usize) {
         self.ask(&Uint8Array::from(items.as_bytes()), count as f64);
     }
 

@@ -54,7 +54,7 @@ test('what is remembered is the conversation and its answer, once it has ended w
   memory.ask(bytes('1'), 1);
   assert.ok(!memory.has('one'));
   memory.keep('one', 'endpoint', bytes('2,3'), 2);
-  assert.deepEqual([text(memory.items), memory.count, memory.has('one')], ['1,2,3', 3, true]);
+  assert.deepEqual([text([memory.items]), memory.count, memory.has('one')], ['1,2,3', 3, true]);
   memory.ask(bytes('9'), 1);
   memory.fail('other');
   assert.ok(memory.has('one'), 'a failure of another conversation');
@@ -62,7 +62,7 @@ test('what is remembered is the conversation and its answer, once it has ended w
   assert.ok(!memory.has('one'));
   memory.ask(bytes(''), 0);
   memory.keep('empty', 'endpoint', bytes('2'), 1);
-  assert.equal(text(memory.items), '2');
+  assert.equal(text([memory.items]), '2');
   memory.forget();
 });
 

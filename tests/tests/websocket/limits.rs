@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::socket::{Socket, kinds, what};
 use crate::stage;
 
-/// So long a connection lasts on the small bed.
+/// So long a connection lasts in the test of just that.
 const AGE_MAX_MS: u64 = 3_000;
 const BODY_MAX_BYTES: usize = 200_000;
 /// A quarter of it, 100 kB, is for what connections remember.
@@ -21,7 +21,6 @@ const BUDGET_BYTES: usize = 400_000;
 async fn small() -> Result<&'static Bed> {
     static BED: OnceCell<Bed> = OnceCell::const_new();
     let options = Options::default()
-        .edge_var("AG_SOCKET_MAX_MS", AGE_MAX_MS)
         .edge_var("AG_BODY_MAX_BYTES", BODY_MAX_BYTES)
         .edge_var("AG_BUFFER_BUDGET_BYTES", BUDGET_BYTES);
     BED.get_or_try_init(|| Bed::start(options)).await
@@ -105,7 +104,9 @@ async fn messages_are_worked_off_one_after_the_other_and_no_more_wait_than_may()
 
 #[tokio::test]
 async fn a_connection_has_its_time_and_the_response_under_way_is_its_last() -> Result<()> {
-    let stage = Stage::new(small().await?, json!({})).await?;
+    let options = Options::default().edge_var("AG_SOCKET_MAX_MS", AGE_MAX_MS);
+    let bed: &'static Bed = Box::leak(Box::new(Bed::start(options).await?));
+    let stage = Stage::new(bed, json!({})).await?;
     let (mut idle, mut busy) = (Socket::open(&stage.caller).await?, Socket::open(&stage.caller).await?);
     let opened = Instant::now();
     busy.ask(&stage.caller, json!({"x_fake": {"words": 40, "delay_event_ms": 120}})).await?;
