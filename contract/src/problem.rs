@@ -126,6 +126,8 @@ catalogue! {
     ParameterMissing = "missing_required_parameter", 400, InvalidRequest, false, "A required parameter is missing.";
     /// The response to continue is not kept here.
     PreviousResponseNotFound = "previous_response_not_found", 400, InvalidRequest, false, "The previous response is not there: it was not kept, is past its time, or was deleted.";
+    /// A connection has had its time.
+    ConnectionLimit = "websocket_connection_limit_reached", 400, InvalidRequest, false, "This connection has had its time. Open a new one to go on.";
     /// The endpoint does not allow this parameter.
     ParameterUnsupported = "unsupported_parameter", 400, InvalidRequest, false, "This endpoint does not allow that parameter.";
     /// The URL is too long.

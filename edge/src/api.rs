@@ -3,6 +3,7 @@
 
 use crate::{
     carry::{self, Carry},
+    compact,
     disguise::{Disguise, Usage},
     json_splice::Members,
     output_format::Repair,
@@ -22,6 +23,8 @@ pub enum Api {
     Responses,
     /// `POST /v1/chat/completions`: the same walk, with the request and the answer translated.
     Chat,
+    /// `POST /v1/responses/compact`: a conversation made short.
+    Compact,
     /// `POST /v1/embeddings`: the version's target has it, or refuses. Of the version's configuration, instructions,
     /// defaults and the cap on output mean nothing here.
     Embeddings,
@@ -33,6 +36,7 @@ impl Api {
     pub const fn path(self) -> &'static str {
         match self {
             Self::Responses | Self::Chat => "/responses",
+            Self::Compact => "/responses/compact",
             Self::Embeddings => "/embeddings",
         }
     }
@@ -52,6 +56,7 @@ impl Api {
         match self {
             Self::Responses => carry::responses(members, config, target, shown_model, repair),
             Self::Chat => carry::chat(members, config, target, shown_model, repair),
+            Self::Compact => compact::compose(members, config, target, shown_model),
             Self::Embeddings => compose_embeddings(members, config, target, shown_model),
         }
     }
@@ -61,6 +66,7 @@ impl Api {
     pub fn ended(self, answer: &[u8]) -> (Outcome, Option<Usage>) {
         match self {
             Self::Responses | Self::Chat => (Usage::outcome(answer), Usage::read(answer)),
+            Self::Compact => (Outcome::Completed, Usage::read(answer)),
             Self::Embeddings => (Outcome::Completed, Usage::read_embeddings(answer)),
         }
     }

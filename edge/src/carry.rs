@@ -163,6 +163,30 @@ fn adapt(
     Ok(outgoing)
 }
 
+/// The events of a response to a composed request for which nothing is generated; `now_s` is in Unix seconds.
+#[must_use]
+pub fn silence(outgoing: &Outgoing, original: &[u8], id: &str, now_s: u64) -> String {
+    let Outgoing { carry, disguise, pieces, .. } = outgoing;
+    let echo = match &carry.adapted {
+        Some(adapted) => adapted.echo.clone(),
+        None => {
+            let body = serde_json::from_slice(&join(original, pieces)).unwrap_or_default();
+            // What only the provider itself understands is not shown.
+            let read = Request::read(&body).or_else(|_| Request::read(&least(&body)));
+            read.map(|request| echo(&request, disguise)).unwrap_or_default()
+        }
+    };
+    let identity = Identity { id: id.to_owned(), created_at_s: now_s, model: disguise.model.clone() };
+    let protocol = carry.adapted.as_ref().map_or(Protocol::Chat, |adapted| adapted.protocol);
+    Parties { protocol, identity, echo, audience: carry.audience }.silence(now_s)
+}
+
+/// The least that a request can be read from.
+fn least(body: &Map<String, Value>) -> Map<String, Value> {
+    let model = body.get("model").cloned().unwrap_or_default();
+    Map::from_iter([("model".to_owned(), model), ("input".to_owned(), Value::from("-"))])
+}
+
 /// The caller's own view of the request.
 fn echo(request: &Request, disguise: &Disguise) -> Echo {
     let echo = Echo::of(request).showing("instructions", disguise.instructions.clone());

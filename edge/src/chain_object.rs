@@ -4,7 +4,10 @@
 //! Invariant: what is past its time is never shown, and the alarm deletes it; an object in which nothing is left has no
 //! storage. A response stands here once, whole, with a pointer to the one that it continues; so branches share it.
 
-use crate::clock;
+use crate::{
+    chain_index::{self, Noted},
+    clock, conversation,
+};
 use alphagate_contract::id::EndpointId;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -53,6 +56,24 @@ pub struct Which {
     pub id: String,
 }
 
+/// Items of one response.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Pick {
+    /// The response's id.
+    pub id: String,
+    /// The items'.
+    pub items: Vec<String>,
+}
+
+/// Those of them that are there.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Picked {
+    /// The response's endpoint; none: the response is not there.
+    pub endpoint: Option<EndpointId>,
+    /// The items.
+    pub items: Vec<Box<RawValue>>,
+}
+
 /// A conversation up to a response.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct History {
@@ -88,6 +109,9 @@ impl DurableObject for ChainObject {
             "/keep" => reply(&self.keep(&serde_json::from_str(&body)?, &body).await?),
             "/read" => reply(&self.read(&serde_json::from_str::<Which>(&body)?.id)?),
             "/history" => reply(&self.history(&serde_json::from_str::<Which>(&body)?.id)?),
+            "/pick" => reply(&self.pick(&serde_json::from_str(&body)?)?),
+            "/note" => reply(&self.note(&serde_json::from_str(&body)?).await?),
+            "/find" => reply(&chain_index::find(&self.sql()?, serde_json::from_str(&body)?)?),
             "/delete" => reply(&self.delete(&serde_json::from_str::<Which>(&body)?.id).await?),
             _ => Response::error("no such call", 404),
         }
@@ -95,7 +119,8 @@ impl DurableObject for ChainObject {
 
     async fn alarm(&self) -> Result<Response> {
         let now = SqlStorageValue::Float(clock::now_ms() as f64);
-        self.sql()?.exec("DELETE FROM kept WHERE expires_ms <= ?", vec![now])?;
+        self.sql()?.exec("DELETE FROM kept WHERE expires_ms <= ?", vec![now.clone()])?;
+        self.sql()?.exec("DELETE FROM items WHERE expires_ms <= ?", vec![now])?;
         self.tidy().await?;
         Response::empty()
     }
@@ -106,6 +131,7 @@ impl ChainObject {
         let sql = self.state.storage().sql();
         if !self.open.replace(true) {
             sql.exec(SCHEMA, None)?;
+            sql.exec(chain_index::SCHEMA, None)?;
         }
         Ok(sql)
     }
@@ -154,6 +180,22 @@ impl ChainObject {
         Ok(Some(serde_json::from_str(&text)?))
     }
 
+    /// Items of a response's output.
+    fn pick(&self, pick: &Pick) -> Result<Picked> {
+        let Some(kept) = self.read(&pick.id)? else {
+            return Ok(Picked { endpoint: None, items: Vec::new() });
+        };
+        let mut items = kept.output;
+        items.retain(|item| conversation::id(item).is_some_and(|id| pick.items.contains(&id)));
+        Ok(Picked { endpoint: Some(kept.endpoint), items })
+    }
+
+    async fn note(&self, noted: &Noted) -> Result<bool> {
+        chain_index::note(&self.sql()?, noted)?;
+        self.tidy().await?;
+        Ok(true)
+    }
+
     /// From the response back to the first one.
     fn history(&self, id: &str) -> Result<History> {
         let (mut next, mut turns) = (Some(id.to_owned()), Vec::new());
@@ -189,7 +231,9 @@ impl ChainObject {
         struct Next {
             due_ms: Option<f64>,
         }
-        let next: Vec<Next> = self.rows("SELECT MIN(expires_ms) AS due_ms FROM kept", vec![])?;
+        let query = "SELECT MIN(expires_ms) AS due_ms FROM \
+            (SELECT expires_ms FROM kept UNION ALL SELECT expires_ms FROM items)";
+        let next: Vec<Next> = self.rows(query, vec![])?;
         let storage = self.state.storage();
         match next.first().and_then(|next| next.due_ms) {
             Some(due_ms) => {

@@ -78,6 +78,20 @@ impl<'a> Members<'a> {
         self.members.iter().filter_map(|(name, range)| Some((name.as_ref(), self.text.get(range.clone())?)))
     }
 
+    /// The object without the members of these names; the others' values as they came.
+    #[must_use]
+    pub fn without(&self, names: &[&str]) -> String {
+        let mut text = String::with_capacity(self.text.len());
+        for (name, value) in self.iter().filter(|(name, _)| !names.contains(name)) {
+            text.push(if text.is_empty() { '{' } else { ',' });
+            text.push_str(&serde_json::Value::from(name).to_string());
+            text.push(':');
+            text.push_str(value);
+        }
+        text.push_str(if text.is_empty() { "{}" } else { "}" });
+        text
+    }
+
     /// The object with `edits` applied: a member that is there gets the new value, one that is not is appended.
     #[must_use]
     pub fn splice(&self, edits: &[(&str, String)]) -> Vec<Piece> {

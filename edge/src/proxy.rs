@@ -33,6 +33,10 @@ extern "C" {
     #[wasm_bindgen(constructor)]
     pub fn new(budget_bytes: f64, life_ms: f64) -> Lease;
 
+    /// Grows the share to so many bytes; false when the budget does not allow it.
+    #[wasm_bindgen(method)]
+    pub fn grow(this: &Lease, bytes: f64) -> bool;
+
     /// Gives the share back.
     #[wasm_bindgen(method)]
     pub fn release(this: &Lease);

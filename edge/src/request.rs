@@ -6,7 +6,7 @@
 use crate::{
     carry::Carry,
     disguise::Disguise,
-    json_splice::{Members, Piece, SpliceError},
+    json_splice::{Members, Piece, SpliceError, join},
     output_format::{self, Repair},
     reach::Reach,
     shape,
@@ -58,6 +58,17 @@ pub struct Outgoing {
     pub estimate: Amounts,
     /// How the target is asked, and its answer told.
     pub carry: Carry,
+}
+
+impl Outgoing {
+    /// The same, as parts of a body of its own: of this one.
+    #[must_use]
+    pub fn owned(mut self, original: &[u8]) -> Self {
+        // JSON text is UTF-8.
+        let text = String::from_utf8(join(original, &self.pieces)).unwrap_or_default();
+        self.pieces = vec![Piece::New(text)];
+        self
+    }
 }
 
 /// Reads the body as a JSON object.
@@ -168,7 +179,9 @@ pub fn estimate_text(members: &Members<'_>, target: &Target) -> Amounts {
     estimate(members, &Reach::default(), 0, 0, target)
 }
 
-fn merged(hidden: &str, own: Option<&str>) -> String {
+/// The publisher's instructions, and the caller's own after them.
+#[must_use]
+pub fn merged(hidden: &str, own: Option<&str>) -> String {
     match own {
         Some(own) if !own.is_empty() => format!("{hidden}\n\n{own}"),
         _ => hidden.to_owned(),
@@ -226,7 +239,9 @@ fn check_input(members: &Members<'_>, config: &VersionConfig) -> Result<Reach, P
         return Err(unsupported("input.file_id"));
     }
     if reach.references && !config.allow.previous_response_id {
-        return Err(unsupported("input.item_reference"));
+        let message = "This endpoint keeps no items that could be referred to. Send the items themselves; with \
+            `store: false`, SDKs do so on their own.";
+        return Err(Problem::new(Code::ParameterUnsupported).message(message).param("input.item_reference"));
     }
     Ok(reach)
 }

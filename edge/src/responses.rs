@@ -1,18 +1,22 @@
-//! `POST /v1/responses`, `/v1/chat/completions` and `/v1/embeddings`: walk 1, from the key to the settled answer.
+//! `POST /v1/responses`, `/v1/responses/compact`, `/v1/chat/completions` and `/v1/embeddings`: walk 1, from the key to the settled answer.
 //!
 //! Invariant: the order is admit, configuration, policy, quota, targets; what an earlier step refuses costs
 //! nothing in a later one. What was reserved is the attempts' to settle or to give back ([`Attempts`]).
 
 use crate::{
     admit::{self, Purpose},
+    answer,
     api::Api,
+    asking::Asking,
     attempts::{Attempts, Commission},
     breaker::Standing,
+    carry,
     chain::{self, Turn},
+    compact,
     health::Patient,
     identity::{self, Identity},
     json_splice::Members,
-    org_client::{self, Ask, Asked, Reservation},
+    org_client::{self, Ask, Asked, Reservation, Standing as InOrg},
     proxy::{self, Lease},
     request::{self, Outgoing},
     resolve::{self, Route, Trail},
@@ -38,15 +42,7 @@ use worker::{Request, Response};
 const OUTDATED_MAX: u32 = 4;
 
 /// The header that names the endpoint when `model` cannot.
-const ENDPOINT_HEADER: &str = "x-ag-endpoint";
-
-/// What is asked for, and of which endpoint where the body does not say.
-struct Asking {
-    api: Api,
-    endpoint: Option<String>,
-    /// Where the caller is.
-    region: Option<Region>,
-}
+pub const ENDPOINT_HEADER: &str = "x-ag-endpoint";
 
 /// What would serve a request.
 struct Plan {
@@ -82,35 +78,46 @@ pub async fn create(visit: &Visit, request: &Request, api: Api) -> Result<Respon
     let header = |name: &str| request.headers().get(name).ok().flatten();
     let key = admit::key(&visit.settings.key_ring, header("authorization").as_deref())?;
     identity::check(visit, &key, Purpose::Call).await?;
-    let lease = new_lease(&visit.settings);
-    let asked = Asking { api, endpoint: header(ENDPOINT_HEADER), region: region(request) };
-    let served = serve(visit, request, &key, &asked, &lease).await;
+    let asking = Asking {
+        api,
+        endpoint: header(ENDPOINT_HEADER),
+        region: region(request),
+        caller: request.inner().signal(),
+        lease: new_lease(&visit.settings),
+        recall: None,
+    };
+    let served = match proxy::read_body(&visit.settings, request, &asking.lease).await {
+        Ok(body) => serve(visit, &key, &asking, body).await,
+        Err(problem) => Err(problem),
+    };
     if served.is_err() {
-        lease.release();
+        asking.lease.release();
     }
     served
 }
 
 /// The caller's continent, as Cloudflare knows it.
-fn region(request: &Request) -> Option<Region> {
+#[must_use]
+pub fn region(request: &Request) -> Option<Region> {
     let of = |value: &JsValue, name: &str| Reflect::get(value, &JsValue::from_str(name)).ok();
     let place = of(request.inner().as_ref(), "cf").filter(JsValue::is_object)?;
     Region::of_code(&of(&place, "continent")?.as_string()?)
 }
 
 fn new_lease(settings: &Settings) -> Lease {
-    let life_ms = settings.body_deadline_ms + settings.first_byte_timeout_ms;
-    Lease::new(settings.buffer_budget_bytes as f64, life_ms as f64)
+    Lease::new(settings.buffer_budget_bytes as f64, settings.lease_life_ms() as f64)
 }
 
-async fn serve(
+/// Serves what is asked, with the body that came.
+///
+/// # Errors
+/// [`Problem`], as the caller reads it. The body's share of the budget is the caller's to give back then.
+pub async fn serve(
     visit: &Visit,
-    request: &Request,
     key: &ApiKey,
     asking: &Asking,
-    lease: &Lease,
+    body: Uint8Array,
 ) -> Result<Response, Problem> {
-    let body = proxy::read_body(&visit.settings, request, lease).await?;
     let Admitted { plan, trail, reservation } = admit_request(visit, key, asking, &body).await?;
     let stream = plan.outgoing.stream;
     let mut attempts = Attempts::new(Commission {
@@ -121,8 +128,8 @@ async fn serve(
         route: plan.route,
         trail,
         body: plan.body.unwrap_or(body),
-        lease: lease.clone(),
-        caller: request.inner().signal(),
+        lease: asking.lease.clone(),
+        caller: asking.caller.clone(),
         order: plan.order,
         outgoing: plan.outgoing,
         schema: plan.schema,
@@ -131,9 +138,63 @@ async fn serve(
     attempts.note_open(plan.left_for_last);
     let answer = if stream { source::serve(attempts).await? } else { whole::serve(attempts).await? };
     match plan.turn {
+        _ if asking.api == Api::Compact => compacted(answer).await,
         Some(turn) => chain::finish(visit, turn, answer).await,
         None => Ok(answer),
     }
+}
+
+async fn compacted(mut answer: Response) -> Result<Response, Problem> {
+    let bytes = answer.bytes().await.map_err(|_| Code::Internal)?;
+    let headers = answer.headers().clone();
+    let _ = headers.delete("content-length");
+    let text = compact::concluded(&bytes)?;
+    Ok(Response::from_bytes(text.into_bytes()).map_err(|_| Code::Internal)?.with_headers(headers))
+}
+
+/// Makes a conversation ready to be continued, and generates nothing: checked as a request is, it reaches no provider and
+/// takes nothing from any quota.
+///
+/// # Errors
+/// [`Problem`], as the caller reads it. The body's share of the budget is the caller's to give back then.
+pub async fn warm_up(
+    visit: &Visit,
+    key: &ApiKey,
+    asking: &Asking,
+    body: &Uint8Array,
+) -> Result<Response, Problem> {
+    let plan = settled_plan(visit, key, asking, body).await?;
+    let original = plan.body.as_ref().unwrap_or(body).to_vec();
+    let id = format!("resp_{}", visit.id.uuid().simple());
+    let events = carry::silence(&plan.outgoing, &original, &id, visit.started_ms / 1_000);
+    asking.lease.release();
+    let headers = answer::event_stream_headers().map_err(|_| Code::Internal)?;
+    let response = Response::from_bytes(events.into_bytes()).map_err(|_| Code::Internal)?;
+    let response = response.with_headers(headers);
+    match plan.turn {
+        Some(turn) => chain::finish(visit, turn, response).await,
+        None => Ok(response),
+    }
+}
+
+/// What would serve it, as the org's object has it.
+async fn settled_plan(
+    visit: &Visit,
+    key: &ApiKey,
+    asking: &Asking,
+    body: &Uint8Array,
+) -> Result<Plan, Problem> {
+    for _ in 0..OUTDATED_MAX {
+        let identity = identity::check(visit, key, Purpose::Call).await?;
+        let mut trail = Trail::of_key(key, identity.revision);
+        let planned = plan(visit, key, &identity, asking, body, &mut trail).await;
+        match org_client::standing(visit, key, &trail).await? {
+            InOrg::Outdated => {}
+            InOrg::Suspended => return Err(Code::OrgSuspended.into()),
+            InOrg::Current => return planned,
+        }
+    }
+    Err(Problem::new(Code::ConfigUnavailable).retry_after_ms(1_000))
 }
 
 /// Resolves, checks and reserves; again if an object knows newer records.
@@ -179,15 +240,20 @@ async fn plan(
     let model = request::asked_model(&members, asking.endpoint.clone())?;
     let asked = admit::asked_name(&identity.record, &model);
     let route = resolve::route(visit, key, asked, trail).await?;
-    let (turn, conversation) = chain::begin(visit, key, asking.api, &route, &members, &model).await?.unzip();
+    let (turn, conversation) = chain::begin(visit, key, asking, &route, &members, &model).await?.unzip();
     let conversation = conversation.flatten();
     let members = conversation.as_deref().map_or(Ok(members), request::members)?;
+    let expanded = compact::expanded(&members);
+    let members = expanded.as_deref().map_or(Ok(members), request::members)?;
     let targets = route.targets()?;
     let health = standings(&route, targets.len());
     let mut order = targets::order(targets, &health, asking.region, visit.id.uuid().as_u128());
     let mut outgoing = compose_first(&members, &route, asking.api, &model, &mut order)?;
     let first = order.first().copied().unwrap_or(0);
-    let schema = if asking.api == Api::Embeddings { None } else { schemas::of(&route)? };
+    let schema = match asking.api {
+        Api::Responses | Api::Chat => schemas::of(&route)?,
+        Api::Compact | Api::Embeddings => None,
+    };
     // Whichever target serves it, what was reserved is enough for it.
     let Amounts { input_tokens, output_tokens, .. } = outgoing.estimate;
     let costs = targets.iter().filter_map(|target| target.price);
@@ -196,7 +262,13 @@ async fn plan(
     let is_open = |at: &usize| health.get(*at) == Some(&Standing::Open);
     let left_for_last =
         if is_open(&first) { Vec::new() } else { order.iter().copied().filter(is_open).collect() };
-    let body = conversation.as_deref().map(Uint8Array::from);
+    let own_bytes = f64::from(body.length());
+    let body = expanded.as_deref().or(conversation.as_deref()).map(Uint8Array::from);
+    if let Some(whole) = &body
+        && !asking.lease.grow(own_bytes + f64::from(whole.length()))
+    {
+        return Err(Problem::new(Code::Overloaded).retry_after_ms(1_000));
+    }
     Ok(Plan { route, order, left_for_last, outgoing, model, schema, turn, body })
 }
 

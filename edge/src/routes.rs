@@ -1,7 +1,8 @@
 //! The Worker's table of contents: which path is served by what.
 
 use crate::{
-    answer, api::Api, internal, models, pass_on, responses, settings::URL_MAX_LEN, stored, visit::Visit,
+    answer, api::Api, internal, models, pass_on, responses, settings::URL_MAX_LEN, socket, stored,
+    visit::Visit,
 };
 use alphagate_contract::problem::{Code, Problem};
 use wasm_bindgen::JsValue;
@@ -67,7 +68,9 @@ async fn dispatch(visit: &Visit, request: &mut Request, path: &str) -> Result<Re
         (_, Method::Options) => answer::preflight(visit, request).map_err(internal),
         (path, _) if pass_on::is_passed_on(path) => pass_on::serve(visit, request).await,
         ("/v1/responses", Method::Post) => responses::create(visit, request, Api::Responses).await,
+        ("/v1/responses", Method::Get) if socket::is_wanted(request) => socket::open(visit, request).await,
         ("/v1/chat/completions", Method::Post) => responses::create(visit, request, Api::Chat).await,
+        ("/v1/responses/compact", Method::Post) => responses::create(visit, request, Api::Compact).await,
         (path, _) if path.starts_with(stored::PREFIX) => {
             stored::serve(visit, request, path.strip_prefix(stored::PREFIX).unwrap_or_default()).await
         }

@@ -50,6 +50,8 @@ pub struct Settings {
     pub request_total_max_ms: u64,
     /// Age at which an unsettled reservation is charged in full, milliseconds; longer than any request.
     pub reservation_ttl_ms: u64,
+    /// Longest life of a connection, milliseconds. The specification's 60 minutes.
+    pub socket_max_ms: u64,
     /// How long usage events gather before they are handed to control, milliseconds.
     pub ledger_flush_ms: u64,
 }
@@ -84,6 +86,12 @@ impl Settings {
         Ok(settings)
     }
 
+    /// How long a body's share of the budget lasts by itself, milliseconds.
+    #[must_use]
+    pub const fn lease_life_ms(&self) -> u64 {
+        self.body_deadline_ms + self.first_byte_timeout_ms
+    }
+
     fn read(env: &Env) -> Result<Self, &'static str> {
         let ring = |name| {
             let text = env.secret(name).map_err(|_| name)?.to_string();
@@ -109,6 +117,7 @@ impl Settings {
             stream_idle_max_ms: number(env, "AG_STREAM_IDLE_MAX_MS", 330_000)?,
             request_total_max_ms: number(env, "AG_REQUEST_TOTAL_MAX_MS", 900_000)?,
             reservation_ttl_ms: number(env, "AG_RESERVATION_TTL_MS", 960_000)?,
+            socket_max_ms: number(env, "AG_SOCKET_MAX_MS", 3_600_000)?,
             ledger_flush_ms: number(env, "AG_LEDGER_FLUSH_MS", 1_000)?,
         })
     }

@@ -10,6 +10,7 @@ use crate::{
     chain_object::Kept,
     identity,
     org_client::{self, Standing},
+    replay,
     resolve::{self, Trail},
     visit::Visit,
 };
@@ -60,11 +61,22 @@ pub async fn serve(visit: &Visit, request: &Request, rest: &str) -> Result<Respo
         }
         (_, true) => page(&url, &input_items(visit, &key, &kept).await?)?.to_string(),
         _ if url.query_pairs().any(|(name, value)| name == "stream" && value == "true") => {
-            return Err(Code::ParameterUnsupported.into());
+            return replayed(&url, &kept);
         }
         _ => kept.response.get().to_owned(),
     };
     answer::json(body.into_bytes()).map_err(|_| Code::Internal.into())
+}
+
+/// The response as the events of a stream.
+fn replayed(url: &Url, kept: &Kept) -> Result<Response, Problem> {
+    let after = url.query_pairs().find(|(name, _)| name == "starting_after").map(|(_, value)| value.parse());
+    let invalid = |_| Problem::new(Code::ParameterInvalid).param("starting_after");
+    let after = after.transpose().map_err(invalid)?;
+    let response = serde_json::from_str(kept.response.get()).map_err(|_| Code::Internal)?;
+    let headers = answer::event_stream_headers().map_err(|_| Code::Internal)?;
+    let answer = Response::from_bytes(replay::events(&response, after).into_bytes());
+    Ok(answer.map_err(|_| Code::Internal)?.with_headers(headers))
 }
 
 fn not_there() -> Problem {

@@ -46,6 +46,17 @@ impl Visit {
         Ok(Self { env, context, settings, id, started_ms, asked: Rc::default() })
     }
 
+    /// A visit of its own, for a message that came on this one's connection.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] when there is no randomness.
+    pub fn again(&self) -> Result<Self, Problem> {
+        let started_ms = clock::now_ms();
+        let (env, context) = (self.env.clone(), Rc::clone(&self.context));
+        let (settings, id) = (Rc::clone(&self.settings), new_id(started_ms)?);
+        Ok(Self { env, context, settings, id, started_ms, asked: Rc::default() })
+    }
+
     /// Milliseconds since it came.
     #[must_use]
     pub fn elapsed_ms(&self) -> u64 {

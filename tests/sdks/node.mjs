@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 const { default: OpenAI } = await import(process.argv[2]);
+const { ResponsesWS } = await import(`${process.argv[2]}/resources/responses/ws`);
 
 function makeClient(ask, seen) {
   const options = { baseURL: ask.base_url, apiKey: ask.api_key };
@@ -72,7 +73,62 @@ async function read(stream, ask, seen) {
   }
 }
 
+/** Reads a connection to the end of a turn: its response, or null. */
+async function follow(messages, seen) {
+  for (;;) {
+    const { value, done } = await messages.next();
+    if (done || value.type === 'close') throw new Error('closed');
+    if (value.type === 'error') {
+      seen.types.push('error');
+      seen.code = value.error.error?.error?.code ?? value.error.message;
+      return null;
+    }
+    if (value.type !== 'message') continue;
+    const { message } = value;
+    if (message.type === 'error') continue;
+    seen.types.push(message.type);
+    if (message.type === 'response.completed') return message.response;
+  }
+}
+
 const verbs = {
+  async kept(client, ask, seen) {
+    const made = await client.responses.create(given(ask));
+    const again = await client.responses.retrieve(made.id);
+    noteResponse(again, seen);
+    seen.same = again.id === made.id;
+    seen.items = [];
+    for await (const item of client.responses.inputItems.list(made.id)) seen.items.push(item.content[0].text);
+    await read(await client.responses.retrieve(made.id, { stream: true }), ask, seen);
+    await client.responses.delete(made.id);
+    await client.responses.retrieve(made.id);
+  },
+
+  async compact(client, ask, seen) {
+    const { model, input } = ask;
+    const made = await client.responses.compact({ model, input });
+    seen.object = made.object;
+    seen.items = made.output.map((item) => item.type);
+    seen.total_tokens = made.usage.total_tokens;
+    const next = [...made.output, { role: 'user', content: 'Go on.' }];
+    seen.text = (await client.responses.create({ model, input: next })).output_text;
+  },
+
+  async socket(client, { model, input }, seen) {
+    const connection = new ResponsesWS(client);
+    const messages = connection.stream()[Symbol.asyncIterator]();
+    const following = { type: 'response.create', model, input: 'Go on.', store: false };
+    connection.send({ type: 'response.create', model, input, store: false });
+    const first = await follow(messages, seen);
+    connection.send({ ...following, previous_response_id: first.id });
+    const second = await follow(messages, seen);
+    noteResponse(second, seen);
+    seen.continues = second.previous_response_id === first.id;
+    connection.send({ ...following, previous_response_id: 'resp_never' });
+    await follow(messages, seen);
+    connection.close();
+  },
+
   async create(client, ask, seen) {
     const response = await client.responses.create(given(ask));
     seen.request_id = response._request_id;

@@ -121,6 +121,50 @@ def models(client, ask, seen):
     seen["ids"] = [model.id for model in client.models.list()]
 
 
+def kept(client, ask, seen):
+    made = client.responses.create(**arguments(ask))
+    again = client.responses.retrieve(made.id)
+    note_response(again, seen)
+    seen["same"] = again.id == made.id
+    seen["items"] = [item.content[0].text for item in client.responses.input_items.list(made.id)]
+    read(client.responses.retrieve(made.id, stream=True), ask, seen)
+    client.responses.delete(made.id)
+    client.responses.retrieve(made.id)
+
+
+def compact(client, ask, seen):
+    made = client.responses.compact(model=ask["model"], input=ask["input"])
+    seen["object"] = made.object
+    seen["items"] = [item.type for item in made.output]
+    seen["total_tokens"] = made.usage.total_tokens
+    output = [item.model_dump(exclude_none=True) for item in made.output]
+    given = [*output, {"role": "user", "content": "Go on."}]
+    seen["text"] = client.responses.create(model=ask["model"], input=given).output_text
+
+
+def follow(connection, seen):
+    for event in connection:
+        seen["types"].append(event.type)
+        if event.type == "error":
+            seen["code"] = event.error.code if getattr(event, "error", None) else event.code
+            return None
+        if event.type == "response.completed":
+            return event.response
+
+
+def socket(client, ask, seen):
+    with client.responses.connect() as connection:
+        connection.response.create(model=ask["model"], input=ask["input"], store=False)
+        first = follow(connection, seen)
+        following = {"model": ask["model"], "input": "Go on.", "store": False}
+        connection.response.create(previous_response_id=first.id, **following)
+        second = follow(connection, seen)
+        note_response(second, seen)
+        seen["continues"] = second.previous_response_id == first.id
+        connection.response.create(previous_response_id="resp_never", **following)
+        follow(connection, seen)
+
+
 def note_error(error, seen):
     fields = {"status": "status_code", "code": "code", "type": "type", "param": "param", "request_id": "request_id"}
     seen["error"] = {name: getattr(error, attribute, None) for name, attribute in fields.items()}
@@ -130,6 +174,7 @@ def note_error(error, seen):
 def main():
     verbs = {"create": create, "raw": raw, "helper": helper, "models": models}
     verbs |= {"chat_create": chat_create, "chat_raw": chat_raw, "chat_helper": chat_helper}
+    verbs |= {"kept": kept, "compact": compact, "socket": socket}
     for line in sys.stdin:
         ask = json.loads(line)
         seen = {"case": ask["case"], "attempts": 0, "types": [], "deltas": "", "error": None}

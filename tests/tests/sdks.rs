@@ -7,6 +7,7 @@ mod sdks {
     pub mod cases;
     pub mod client;
     pub mod kinds;
+    pub mod state;
 }
 
 use std::{
@@ -228,6 +229,14 @@ async fn the_image_of_the_cases_is_a_real_png() -> Result<()> {
         "{} bytes",
         image.len()
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_kept_compacted_and_continued_on_a_connection_is_so_for_every_sdk() -> Result<()> {
+    for client in [Client::python()?, Client::node("openai-6")?, Client::node("openai")?] {
+        sdks::state::walk(&client).await?;
+    }
     Ok(())
 }
 

@@ -17,6 +17,7 @@
 pub mod anthropic;
 pub mod call;
 pub mod chat;
+pub mod compaction;
 pub mod completions;
 pub mod event;
 pub mod fact;

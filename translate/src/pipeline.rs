@@ -7,7 +7,7 @@ use crate::{
     call::Malformed,
     completions::{Writer, completion},
     event::{DONE, Event},
-    fact::{Fact, Usage},
+    fact::{Fact, Finish, Usage},
     lifecycle::Lifecycle,
     protocol::{Protocol, Reader},
     response::{Echo, Failure, Identity, Status},
@@ -100,6 +100,17 @@ pub struct Parties {
 impl Parties {
     fn lifecycle(&self) -> Lifecycle {
         Lifecycle::new(self.identity.clone(), self.echo.clone(), self.protocol.name())
+    }
+
+    /// The events of a response for which nothing was generated and nothing used. `now_s` is in Unix seconds.
+    #[must_use]
+    pub fn silence(&self, now_s: u64) -> String {
+        let (mut lifecycle, mut out) = (self.lifecycle(), String::new());
+        let mut events = lifecycle.fact(Fact::Usage(Usage::default()));
+        events.extend(lifecycle.fact(Fact::Finished(Finish::Done)));
+        events.extend(lifecycle.end(now_s));
+        Teller::new(self.audience, &self.identity.model).tell(&events, &mut out);
+        out
     }
 
     /// The response that an answer in one piece is.

@@ -23,7 +23,7 @@ pub struct Identity {
 }
 
 /// What a response shows of its request: a member each for what was asked, at its default if it was not.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Echo(Map<String, Value>);
 
 impl Echo {

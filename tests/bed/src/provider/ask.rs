@@ -83,7 +83,8 @@ impl<'a> Ask<'a> {
         match &self.wish {
             Wish::Response(call) => {
                 call.check()?;
-                Ok(call.answer(knobs, body_bytes))
+                let answer = call.answer(knobs, body_bytes);
+                Ok(if head.route().ends_with("/compact") { call.compacted(&answer) } else { answer })
             }
             Wish::Vectors(body) => {
                 embeddings::answer(body).map(|list| Answer::new(list, Vec::new())).map_err(Fault::invalid)

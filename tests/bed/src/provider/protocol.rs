@@ -30,7 +30,7 @@ impl Protocol {
     pub(super) fn of(path: &str) -> Option<Self> {
         let ends = |end: &str| path.ends_with(end);
         match () {
-            () if ends("/responses") => Some(Self::Responses),
+            () if ends("/responses") || ends("/responses/compact") => Some(Self::Responses),
             () if ends("/embeddings") => Some(Self::Embeddings),
             () if ends("/chat/completions") => Some(Self::Chat),
             () if ends("/messages") => Some(Self::Anthropic),

@@ -1,4 +1,4 @@
-//! OpenAI's Responses API: the body of `POST /responses`, as far as the provider reads it, and its answer.
+//! OpenAI's Responses API: the body of `POST /responses` and `/responses/compact`, as far as the provider reads it, and its answer.
 //!
 //! Invariant: the response object has every field that SDKs check for, also the null ones.
 
@@ -14,6 +14,7 @@ use super::answer::{Answer, id, now_s};
 use super::fault::Fault;
 use super::knobs::{Knobs, Terminal, Tokens};
 use super::script::{Input, Script};
+use super::seal;
 
 /// A call of the Responses API. Fields that are only repeated in the answer lie in `rest`.
 #[derive(Debug, Deserialize)]
@@ -79,6 +80,17 @@ impl Call<'_> {
         let whole = finished(&empty, &script, &items);
         let events = events::of(&empty, &script, &items, &whole);
         Answer::new(whole, events)
+    }
+
+    /// The conversation made short, as OpenAI does it: an item that only this provider can read.
+    pub(super) fn compacted(&self, answer: &Answer) -> Answer {
+        let sealed = seal::seal("openai", self.input_text());
+        let item = json!({"id": id("cmp_"), "type": "compaction", "encrypted_content": sealed});
+        let whole = json!({
+            "id": id("resp_"), "object": "response.compaction", "created_at": now_s(), "output": [item],
+            "usage": answer.whole["usage"],
+        });
+        Answer::new(whole, Vec::new())
     }
 
     fn asked(&self) -> Asked {

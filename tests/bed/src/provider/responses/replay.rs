@@ -32,7 +32,8 @@ pub(super) fn check(input: &str, continues: bool) -> Result<(), Fault> {
                 format!("No tool output found for function call {}.", word(call_id))
             })?;
         }
-        if let Some(sealed) = item["encrypted_content"].as_str().filter(|_| item["type"] == "reasoning") {
+        let is_sealed = item["type"] == "reasoning" || item["type"] == "compaction";
+        if let Some(sealed) = item["encrypted_content"].as_str().filter(|_| is_sealed) {
             let unchanged = seal::holds("openai", None, sealed);
             demand(unchanged, || "The encrypted content could not be verified.".to_owned())
                 .map_err(|fault| fault.coded("invalid_encrypted_content"))?;
