@@ -280,7 +280,7 @@ version:
             ("", "name", "x.yaml:2:7"),
             ("version", "targets[0].base_url", "x.yaml:5:17"),
             ("version", "targets.0.weight", "x.yaml:7:15"),
-            ("version", "defaults.stop[1]", "x.yaml:11:41"),
+            ("version", "defaults.stop[1]", "x.yaml:11:43"),
             ("version", "targets[0].missing", "x.yaml:5:7"),
             ("nowhere", "at.all", "x.yaml:2:1"),
         ];

@@ -20,7 +20,7 @@ const COLUMNS: [Column; 5] = [
 
 /// Who pays the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Payer {
+pub(crate) enum Payer {
     /// The endpoint's publisher
     Publisher,
     /// Your org, with a credential of its own

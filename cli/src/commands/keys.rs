@@ -23,7 +23,7 @@ const COLUMNS: [Column; 6] = [
 
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Scope {
+pub(crate) enum Scope {
     /// Call endpoints at the edge
     Call,
     /// Everything of the org but what has a scope of its own

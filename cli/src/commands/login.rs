@@ -45,7 +45,7 @@ impl Login {
         config.profiles.insert(name.clone(), profile);
         config.current = Some(name.clone());
         let path = config.write()?;
-        let shown = json!({"profile": name, "url": url, "org": org, "config": path});
+        let shown = json!({"profile": name, "url": url.as_str(), "org": org, "config": path});
         context.output.show(&shown, |_| {
             let org = org["name"].as_str().map(|name| format!(" for {name}")).unwrap_or_default();
             format!("logged in at {url}{org}; profile `{name}` in {}", path.display())

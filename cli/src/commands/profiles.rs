@@ -45,7 +45,7 @@ pub(crate) async fn whoami(context: &Context) -> Result<(), Failure> {
     let from_flags = context.global.key.is_some();
     let profile = context.global.profile.clone().or(config.current).filter(|_| !from_flags);
     let shown = json!({
-        "url": client.base(), "edge_url": context.edge_url()?, "profile": profile, "org": org,
+        "url": client.base().as_str(), "edge_url": context.edge_url()?.map(String::from), "profile": profile, "org": org,
         "credential": client.credential().map(|credential| credential.kind()),
     });
     context.output.show(&shown, |shown| {

@@ -19,7 +19,7 @@ const WAIT_WATCHED_S: u64 = 1;
 
 /// How a pointer is moved.
 #[derive(Debug, Clone, Copy, Args)]
-pub(super) struct Manner {
+pub(crate) struct Manner {
     /// Go past the gate; needs a key with the scope `force`
     #[arg(long)]
     force: bool,

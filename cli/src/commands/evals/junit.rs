@@ -1,6 +1,6 @@
 //! A run as JUnit XML: a suite for each grader, a case for each item, so that CI shows which item failed by which grader.
 
-use super::report::why;
+use super::report::{answer, why};
 use crate::table::text;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::Value;
@@ -57,7 +57,10 @@ fn graded(item: &Value, result: &Value) -> TestCaseStatus {
         return TestCaseStatus::success();
     }
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-    status.set_type("failed").set_message(format!("score {}", result["score"])).set_description(why(item));
+    status
+        .set_type("failed")
+        .set_message(format!("score {}", result["score"]))
+        .set_description(answer(item).unwrap_or_default());
     status
 }
 
@@ -85,10 +88,11 @@ mod tests {
             "sample": {"error": {"message": "no answer"}}});
         let xml = report("haiku", &run, &[graded(0, true), graded(1, false), unsampled]).to_string().unwrap();
         for part in [
-            "tests=\"5\" failures=\"1\" errors=\"3\"",
+            "tests=\"5\" skipped=\"0\" failures=\"1\" errors=\"3\"",
             "time=\"2.000\"",
-            "<testsuite name=\"a\" tests=\"2\" disabled=\"0\" errors=\"0\" failures=\"1\"",
+            "<testsuite name=\"a\" tests=\"2\" skipped=\"0\" errors=\"0\" failures=\"1\"",
             "name=\"item 1\" classname=\"haiku.a\"",
+            "type=\"failed\">said<",
             "message=\"score 0.25\"",
             "type=\"python_grader_runtime_error\"",
             "message=\"no answer\"",

@@ -37,7 +37,6 @@ pub(super) fn status(job: &Value) -> (u8, Option<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
 
     #[test]
