@@ -71,9 +71,13 @@ pub(super) fn why(item: &Value) -> String {
     let of_graders = item["results"].as_array().into_iter().flatten().map(|result| &result["error"]);
     let mut errors = std::iter::once(&item["sample"]["error"]).chain(of_graders);
     let error = errors.find_map(|error| error["message"].as_str());
-    let answer =
-        || item["sample"]["output"][0]["content"].as_str().or(item["sample"]["output_text"].as_str());
-    error.or_else(answer).unwrap_or_default().to_owned()
+    error.or_else(|| answer(item)).unwrap_or_default().to_owned()
+}
+
+/// What was answered.
+pub(super) fn answer(item: &Value) -> Option<&str> {
+    let sample = &item["sample"];
+    sample["output"][0]["content"].as_str().or_else(|| sample["output_text"].as_str())
 }
 
 /// The beginning of a text, on one line.
