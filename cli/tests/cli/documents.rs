@@ -29,7 +29,7 @@ async fn a_refused_field_is_shown_where_it_stands() -> Result<()> {
     }
     let file = scene.program.file("odd.yaml", "name: odd\nvisibilty: public\n")?;
     let said = scene.program.run(&["endpoints", "apply", "-f", text(&file)?]).await?.with_status(2)?;
-    assert!(said.stderr.contains("odd.yaml:2:13"), "{}", said.stderr);
+    assert!(said.stderr.contains("odd.yaml:2:12"), "{}", said.stderr);
     Ok(())
 }
 

@@ -98,7 +98,7 @@ async fn what_the_api_refuses_of_an_eval_is_shown_where_it_stands() -> Result<()
     let file = scene.program.file("eval.yaml", &original.replace("type: python", "type: pythno"))?;
     let arguments = ["evals", "run", "-f", text(&file)?, "--model", "haiku"];
     let said = scene.program.run(&arguments).await?.with_status(2)?;
-    assert!(said.stderr.contains("eval.yaml:13:"), "{}", said.stderr);
+    assert!(said.stderr.contains("eval.yaml:12:11"), "{}", said.stderr);
 
     let file = scene.program.file("eval.yaml", &original)?;
     let missing = ["evals", "run", "-f", text(&file)?, "--model", "haiku"];
