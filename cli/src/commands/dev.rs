@@ -9,6 +9,7 @@ use crate::{
     failure::Failure,
     pages::{Paging, Walk, fetch},
 };
+use alphagate_contract::name::EndpointName;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use url::Url;
@@ -35,7 +36,7 @@ Examples:
   ALPHAGATE_API_KEY=ag_live_… python <(alphagate dev poet)")]
 pub(crate) struct Dev {
     /// The name of an endpoint or an install
-    name: String,
+    name: EndpointName,
     /// What the code is written in
     #[arg(long, value_enum, default_value = "python")]
     lang: Language,
@@ -55,8 +56,8 @@ impl Dev {
             self.check(context, &edge).await?;
         }
         let base_url = format!("{}/v1", edge.as_str().trim_end_matches('/'));
-        let code = snippet(self.lang, &base_url, &self.name);
-        let shown = json!({"base_url": base_url, "model": self.name, "code": code});
+        let code = snippet(self.lang, &base_url, self.name.as_str());
+        let shown = json!({"base_url": base_url, "model": self.name.as_str(), "code": code});
         context.output.show(&shown, |_| code.clone())
     }
 
@@ -64,11 +65,11 @@ impl Dev {
     async fn check(&self, context: &Context, edge: &Url) -> Result<(), Failure> {
         let client = context.client()?;
         let names = names(&client, edge).await?;
-        if names.iter().any(|name| *name == self.name) {
+        if names.iter().any(|name| name == self.name.as_str()) {
             return Ok(());
         }
         let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        Err(Failure::said(format!("`{}` calls nothing; there are: {known}", self.name))
+        Err(Failure::said(format!("`{}` calls nothing; there are: {known}", self.name.as_str()))
             .hint("alphagate catalog, then alphagate installs create"))
     }
 }

@@ -52,15 +52,17 @@ impl Logs {
         let since = shown.note(&newest).unwrap_or_default();
         newest.truncate(self.tail as usize);
         show(context, newest, true)?;
+        if !self.follow {
+            return Ok(());
+        }
         let mut since = since;
-        while self.follow {
+        loop {
             tokio::time::sleep(PAUSE).await;
             let found = since_then(&client, &filters, since).await?;
             let fresh = shown.fresh(found);
             since = shown.note(&fresh).unwrap_or(since).max(since);
             show(context, fresh, false)?;
         }
-        Ok(())
     }
 }
 
