@@ -14,6 +14,8 @@ use std::{collections::HashMap, fmt, io::Read as _, path::Path, str::FromStr};
 
 /// Longest document: more than the longest body that control takes.
 const DOCUMENT_MAX_BYTES: u64 = 32 * 1024 * 1024;
+/// Most values that aliases repeat: hundreds of graders that share their template.
+const ALIASED_MAX: usize = 10_000;
 /// The file name that means standard input.
 const STDIN: &str = "-";
 
@@ -129,7 +131,11 @@ fn read(file: &Path) -> std::io::Result<String> {
 
 /// YAML 1.2: `yes`, `no` and `on` are texts, a doubled key is an error, and aliases are bounded.
 fn parse(text: &str) -> Result<Spanned<Node>, serde_saphyr::Error> {
-    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        with_snippet: false,
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: ALIASED_MAX },
+    };
     serde_saphyr::from_str_with_options(text, options)
 }
 

@@ -48,7 +48,7 @@ impl Scene {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let model = format!("cli-{}-{number}", std::process::id());
         let org = bed.org(&format!("Terminal {number}")).await?;
-        let key = org.admin.mint_key("terminal", &["admin", "gate", "force"]).await?;
+        let key = mint(bed, &org, &["admin", "gate", "force"]).await?;
         let program = Program::with_key(bed, &key.secret)?;
         let created = ["credentials", "create", "provider", "--origin", &bed.provider().url(), "--json"];
         let created = program.run_with(&created, "sk-terminal\n").await?.with_status(0)?.json()?;
@@ -86,7 +86,7 @@ impl Scene {
 
     /// A key that may only call.
     pub async fn caller(&self) -> Result<Key> {
-        self.org.admin.mint_key("caller", &["call"]).await
+        mint(self.bed, &self.org, &["call"]).await
     }
 
     /// Calls a name at the edge: status and body.
@@ -96,6 +96,13 @@ impl Scene {
         let answer = call.json(&json!({"model": name, "input": input})).send().await?;
         Ok((answer.status().as_u16(), answer.json().await?))
     }
+}
+
+/// A key of the org with these scopes.
+async fn mint(bed: &Bed, org: &Org, scopes: &[&str]) -> Result<Key> {
+    let scopes = scopes.iter().flat_map(|scope| ["--scope", scope]);
+    let arguments: Vec<&str> = ["keys", "create", "terminal"].into_iter().chain(scopes).collect();
+    Ok(serde_json::from_value(Program::with_key(bed, &org.admin_key)?.json(&arguments).await?)?)
 }
 
 /// A file of the example.
