@@ -49,7 +49,8 @@ const DOORS: [(&str, &str, &[&str]); 9] = [
 ];
 
 /// The crates of the house, and what each may depend on besides crates of others.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
+    ("cli", &["alphagate-contract"]),
     ("contract", &[]),
     ("edge", &["alphagate-contract", "alphagate-translate"]),
     ("control", &["alphagate-contract", "alphagate-translate"]),

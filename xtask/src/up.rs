@@ -196,6 +196,7 @@ fn how_to_call(bed: &Bed, demo: &Demo) -> String {
     let (edge, control) = (bed.edge_url(), bed.control_url());
     let provider = bed.provider().url();
     let (key, model, data) = (&demo.api_key, &demo.endpoint, shown(bed.data_dir()));
+    let admin_key = &demo.admin_key;
     format!(
         r#"  edge      {edge}/v1
   control   {control}
@@ -220,6 +221,11 @@ curl:
 
     curl -N {edge}/v1/responses -H "Authorization: Bearer {key}" \
       -H "Content-Type: application/json" -d '{{"model": "{model}", "input": "rain", "stream": true}}'
+
+The CLI, as the org that installed it:
+
+    export ALPHAGATE_URL={control} ALPHAGATE_EDGE_URL={edge} ALPHAGATE_KEY={admin_key}
+    cargo run -qp alphagate-cli -- dev {model}
 
 Ctrl-C ends everything."#
     )
