@@ -123,6 +123,10 @@ ids! {
     OutputItemId = "outputitem";
     /// Data that was uploaded for evals.
     FileId = "file";
+    /// A person.
+    UserId = "usr";
+    /// A user's being signed in, on one device.
+    SessionId = "ses";
 }
 
 #[cfg(test)]

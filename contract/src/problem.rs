@@ -84,6 +84,8 @@ catalogue! {
     KeyMissing = "key_missing", 401, Authentication, false, "No API key was given. Send exactly one header `Authorization: Bearer ag_…`.";
     /// The key is unknown, forged, revoked or expired: all look alike.
     KeyInvalid = "invalid_api_key", 401, Authentication, false, "This API key is not valid: it is mistyped, expired or revoked. Ask an admin of your org for a new one.";
+    /// The user's role does not allow it.
+    RoleMissing = "role_missing", 403, Permission, false, "Your role in this organization does not allow this. Ask one of its owners or admins.";
     /// The key lacks the scope.
     ScopeMissing = "scope_missing", 403, Permission, false, "This API key lacks the scope that the call needs.";
     /// The org is suspended.

@@ -3,7 +3,7 @@
 //!
 //! Each opens a transaction of its own, as the caller's would be.
 
-use crate::{app::App, error::Error, keys, principal::Evaluator};
+use crate::{app::App, error::Error, keys, principal::Member, roles::Action, routes::Caller};
 use alphagate_contract::{
     id::{OrgId, RunId},
     secret::Secret,
@@ -47,7 +47,8 @@ pub async fn close_run_key(app: &App, org: OrgId, run: RunId) -> anyhow::Result<
 /// # Errors
 /// The refusal's code.
 pub async fn evaluator(app: &App, mut parts: Parts) -> Result<OrgId, String> {
-    let evaluator = Evaluator::from_request_parts(&mut parts, app).await;
+    parts.extensions.insert(Caller::Member(Action::EvalsRead));
+    let evaluator = Member::from_request_parts(&mut parts, app).await;
     evaluator.map(|evaluator| evaluator.org).map_err(|error| error.to_string())
 }
 

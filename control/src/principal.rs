@@ -1,4 +1,6 @@
-//! Who calls: an operator, an org's key by its scope, or the edge. A handler that names one of these gets nobody else.
+//! Who calls: an operator, a member of an org, or the edge. A handler that names one of these gets nobody else.
+//!
+//! What a member may do is the route's action, as the table of routes says, and never the handler's affair.
 //!
 //! A refusal does not say what was wrong with a key: unknown, forged, revoked and expired ones are answered alike, and a
 //! forged one is known as such without a look-up.
@@ -9,9 +11,12 @@ use crate::{
     error::Error,
     keys::{self, Scope},
     orgs,
+    origin::Origin,
+    roles::{Action, Power, Role, is_passed_on, may},
+    routes::Caller,
 };
 use alphagate_contract::{
-    id::{KeyId, OrgId},
+    id::{KeyId, OrgId, SessionId, UserId},
     key::ApiKey,
     problem::{Code, Problem},
     sign::{self, Audience, PRINCIPAL_HEADER, SIGNATURE_HEADER, Signed},
@@ -27,30 +32,45 @@ use subtle::ConstantTimeEq as _;
 /// The holder of the operator token.
 pub(crate) struct Operator;
 
-/// An org's API key with scope `admin`.
+/// Somebody who may do in an org what the route is for.
 #[derive(Debug, Clone)]
-pub(crate) struct Admin {
+pub(crate) struct Member {
     /// The org, and so the tenant of everything that is done.
     pub(crate) org: OrgId,
-    /// The key itself.
-    pub(crate) key: KeyId,
-    scopes: Vec<Scope>,
+    /// Who it is.
+    pub(crate) actor: Actor,
+    /// Where the request comes from.
+    #[expect(dead_code, reason = "the audit trail reads it")]
+    pub(crate) origin: Origin,
 }
 
-/// An org's API key with the scopes `admin` and `gate`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Gatekeeper {
-    /// The org, and so the tenant of everything that is done.
-    pub(crate) org: OrgId,
-    /// The key itself.
-    pub(crate) key: KeyId,
-}
+/// A member, in the words of routes that were first an admin key's.
+pub(crate) type Admin = Member;
+/// A member, in the words of the gate's route.
+pub(crate) type Gatekeeper = Member;
+/// A member, in the words of routes that the edge passes on.
+pub(crate) type Evaluator = Member;
 
-/// An org's API key with scope `evals` or `admin`, shown here or to the edge, which passes such requests on.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Evaluator {
-    /// The org, and so the tenant of everything that is done.
-    pub(crate) org: OrgId,
+/// Who does something in an org.
+#[derive(Debug, Clone)]
+pub(crate) enum Actor {
+    /// An API key.
+    Key {
+        /// The key.
+        id: KeyId,
+        /// What it may do.
+        scopes: Vec<Scope>,
+    },
+    /// A signed-in user.
+    #[expect(dead_code, reason = "accounts come with the next change")]
+    User {
+        /// Who.
+        id: UserId,
+        /// What they are in the org, as it is now.
+        role: Role,
+        /// The session that they show.
+        session: SessionId,
+    },
 }
 
 /// The edge, by its signature over the request; carries the body that was signed.
@@ -81,74 +101,75 @@ impl FromRequestParts<App> for Operator {
     }
 }
 
-impl FromRequestParts<App> for Admin {
+impl FromRequestParts<App> for Member {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        let key = by_bearer(parts, app).await?;
-        key.must_have(Scope::Admin)?;
-        Ok(Self { org: key.org, key: key.id, scopes: key.scopes })
+        let Some(Caller::Member(action)) = parts.extensions.get::<Caller>().copied() else {
+            return Err(Error::internal("the table of routes does not say what a member does here"));
+        };
+        let passed_on = is_passed_on(action) && parts.headers.contains_key(PRINCIPAL_HEADER);
+        let (org, actor) = if passed_on { by_edge(parts, app).await? } else { by_bearer(parts, app).await? };
+        let member = Self { org, actor, origin: Origin::of(parts, app) };
+        member.must(action)?;
+        Ok(member)
     }
 }
 
-impl Admin {
-    /// Refuses a key that lacks a scope which `admin` does not include.
-    pub(crate) fn must_have(&self, scope: Scope) -> Result<(), Error> {
-        if self.scopes.contains(&scope) { Ok(()) } else { Err(lacks(scope)) }
+impl Member {
+    /// Refuses a caller who may not do this, where the route's own action does not say it.
+    pub(crate) fn must(&self, action: Action) -> Result<(), Error> {
+        if may(self.actor.power(), action) { Ok(()) } else { Err(self.actor.lacks(action)) }
     }
-}
 
-impl FromRequestParts<App> for Gatekeeper {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        let admin = Admin::from_request_parts(parts, app).await?;
-        admin.must_have(Scope::Gate)?;
-        Ok(Self { org: admin.org, key: admin.key })
-    }
-}
-
-impl FromRequestParts<App> for Evaluator {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        let passed_on = parts.headers.contains_key(PRINCIPAL_HEADER);
-        let key = if passed_on { by_edge(parts, app).await? } else { by_bearer(parts, app).await? };
-        if !key.scopes.contains(&Scope::Admin) {
-            key.must_have(Scope::Evals)?;
+    /// The API key, if it is one.
+    pub(crate) const fn key(&self) -> Option<KeyId> {
+        match &self.actor {
+            Actor::Key { id, .. } => Some(*id),
+            Actor::User { .. } => None,
         }
-        Ok(Self { org: key.org })
     }
 }
 
-/// A key that is what it says, and what it may do.
-struct Known {
-    org: OrgId,
-    id: KeyId,
-    scopes: Vec<Scope>,
-}
+impl Actor {
+    /// Where its power comes from.
+    pub(crate) fn power(&self) -> Power<'_> {
+        match self {
+            Self::Key { scopes, .. } => Power::Scopes(scopes),
+            Self::User { role, .. } => Power::Role(*role),
+        }
+    }
 
-impl Known {
-    fn must_have(&self, scope: Scope) -> Result<(), Error> {
-        if self.scopes.contains(&scope) { Ok(()) } else { Err(lacks(scope)) }
+    /// The refusal, with what would do.
+    fn lacks(&self, action: Action) -> Error {
+        match self {
+            Self::Key { scopes, .. } => {
+                let missing =
+                    action.scopes().first().and_then(|set| set.iter().find(|one| !scopes.contains(one)));
+                let scope = missing.map(body::word).unwrap_or_default();
+                let message = format!("This API key lacks the scope `{scope}`.");
+                Problem::new(Code::ScopeMissing).message(message).into()
+            }
+            Self::User { .. } => {
+                let roles: Vec<String> = action.roles().iter().map(body::word).collect();
+                let message =
+                    format!("This takes a role that may `{}`: {}.", action.as_str(), roles.join(", "));
+                Problem::new(Code::RoleMissing).message(message).into()
+            }
+        }
     }
 }
 
-fn lacks(scope: Scope) -> Error {
-    let message = format!("This API key lacks the scope `{}`.", body::word(scope));
-    Problem::new(Code::ScopeMissing).message(message).into()
-}
-
-async fn by_bearer(parts: &Parts, app: &App) -> Result<Known, Error> {
+async fn by_bearer(parts: &Parts, app: &App) -> Result<(OrgId, Actor), Error> {
     let key = bearer(&parts.headers)?;
     let key = ApiKey::verify(&app.settings().key_ring, key).map_err(|_| Code::KeyInvalid)?;
     let mut system = app.system().acquire().await?;
     let scopes = keys::authenticate(&mut system, &key).await?.ok_or(Code::KeyInvalid)?;
-    known(&mut system, Known { org: key.org, id: key.id, scopes }).await
+    known(&mut system, key.org, key.id, scopes).await
 }
 
 /// The caller of a request that the edge passes on: the edge has checked the secret, control looks at what is true now.
-async fn by_edge(parts: &Parts, app: &App) -> Result<Known, Error> {
+async fn by_edge(parts: &Parts, app: &App) -> Result<(OrgId, Actor), Error> {
     let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let principal = text(PRINCIPAL_HEADER).ok_or(Code::SignatureInvalid)?;
     let signed = Signed {
@@ -165,16 +186,21 @@ async fn by_edge(parts: &Parts, app: &App) -> Result<Known, Error> {
     let id: KeyId = id.parse().map_err(|_| Code::SignatureInvalid)?;
     let mut system = app.system().acquire().await?;
     let scopes = keys::scopes_of(&mut system, org, id).await?.ok_or(Code::KeyInvalid)?;
-    known(&mut system, Known { org, id, scopes }).await
+    known(&mut system, org, id, scopes).await
 }
 
-async fn known(system: &mut PgConnection, key: Known) -> Result<Known, Error> {
-    if orgs::is_suspended(system, key.org).await? {
+async fn known(
+    system: &mut PgConnection,
+    org: OrgId,
+    id: KeyId,
+    scopes: Vec<Scope>,
+) -> Result<(OrgId, Actor), Error> {
+    if orgs::is_suspended(system, org).await? {
         return Err(Code::OrgSuspended.into());
     }
     let span = tracing::Span::current();
-    span.record("org", tracing::field::display(key.org)).record("key", tracing::field::display(key.id));
-    Ok(key)
+    span.record("org", tracing::field::display(org)).record("key", tracing::field::display(id));
+    Ok((org, Actor::Key { id, scopes }))
 }
 
 impl FromRequest<App> for Edge {

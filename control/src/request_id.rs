@@ -23,6 +23,10 @@ const HEADER: &str = "x-request-id";
 /// Longest id that is taken over.
 const ID_MAX_LEN: usize = 64;
 
+/// The id of the request at hand, for whoever notes it down.
+#[derive(Debug, Clone)]
+pub(crate) struct Id(pub(crate) String);
+
 /// The caller's id, if it is one that can be logged and searched for.
 fn given(headers: &HeaderMap) -> Option<&str> {
     let text = headers.get(HEADER)?.to_str().ok()?;
@@ -32,11 +36,12 @@ fn given(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Serves a request under its id.
-pub(crate) async fn under_id(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn under_id(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = given(request.headers()).map_or_else(|| app.new_id(RequestId::new).to_string(), str::to_owned);
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
     let method = request.method().clone();
     let span = tracing::info_span!("request", request_id = %id, %method, route, org = field::Empty, key = field::Empty);
+    request.extensions_mut().insert(Id(id.clone()));
     let started = Instant::now();
     let serve = async move {
         let mut response = next.run(request).await;

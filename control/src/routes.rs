@@ -1,15 +1,16 @@
 //! Every route of this program, by who may call it: the table of contents.
 //!
 //! The authorization grid in `tests/` walks this table, so a route that is here is tested against every kind of caller,
-//! and a route cannot be anywhere else.
+//! and a route cannot be anywhere else. A route of an org cannot be without an action: the table of roles says whose it is.
 
 use crate::{
     app::App, catalog, credentials, dispatch, drain, endpoints, error::Error, evals, events, files, gates,
-    health, installs, jobs, keys, orgs, publications, quotas, records, request_id, runners, usage, versions,
+    health, installs, jobs, keys, orgs, publications, quotas, records, request_id, roles::Action, runners,
+    usage, versions,
 };
 use alphagate_contract::problem::Code;
 use axum::{
-    Router,
+    Extension, Router,
     extract::DefaultBodyLimit,
     handler::Handler,
     http::Method,
@@ -25,12 +26,8 @@ pub enum Caller {
     Anyone,
     /// The holder of the operator token.
     Operator,
-    /// An org, with a key of scope `admin`.
-    Admin,
-    /// An org, with a key of the scopes `admin` and `gate`.
-    Gatekeeper,
-    /// An org, with a key of scope `evals` or `admin`; the edge passes such requests on.
-    Evaluator,
+    /// Somebody who may do this in an org: a user by role, a key by its scopes.
+    Member(Action),
     /// A host that runs jobs, with a runner token.
     Runner,
     /// The edge, by its signature.
@@ -57,6 +54,14 @@ where
     Route { caller, method, path, handler: on(filter, handler) }
 }
 
+fn member<H, T>(action: Action, method: Method, path: &'static str, handler: H) -> Route
+where
+    H: Handler<T, App>,
+    T: 'static,
+{
+    route(Caller::Member(action), method, path, handler)
+}
+
 /// The table.
 #[must_use]
 pub fn all() -> Vec<Route> {
@@ -64,10 +69,10 @@ pub fn all() -> Vec<Route> {
         anyone(),
         operator(),
         operator_of_jobs(),
-        admin(),
-        admin_of_endpoints(),
-        evaluator_of_jobs(),
-        evaluator_of_evals(),
+        of_org(),
+        of_endpoints(),
+        of_jobs(),
+        of_evals(),
         runner(),
         edge(),
     ];
@@ -92,81 +97,96 @@ fn operator() -> Vec<Route> {
     ]
 }
 
-fn admin() -> Vec<Route> {
-    use Caller::Admin as A;
+fn of_org() -> Vec<Route> {
+    use Action as A;
     vec![
-        route(A, Method::GET, "/v1/org", orgs::own),
-        route(A, Method::POST, "/v1/keys", keys::create),
-        route(A, Method::GET, "/v1/keys", keys::list),
-        route(A, Method::GET, "/v1/keys/{id}", keys::get),
-        route(A, Method::DELETE, "/v1/keys/{id}", keys::revoke),
-        route(A, Method::POST, "/v1/keys/{id}/rotate", keys::rotate),
-        route(A, Method::POST, "/v1/credentials", credentials::create),
-        route(A, Method::GET, "/v1/credentials", credentials::list),
-        route(A, Method::GET, "/v1/credentials/{id}", credentials::get),
-        route(A, Method::DELETE, "/v1/credentials/{id}", credentials::delete),
-        route(A, Method::PUT, "/v1/credentials/{id}/secret", credentials::rotate),
-        route(A, Method::GET, "/v1/catalog", catalog::list),
-        route(A, Method::POST, "/v1/installs", installs::create),
-        route(A, Method::GET, "/v1/installs", installs::list),
-        route(A, Method::GET, "/v1/installs/{id}", installs::get),
-        route(A, Method::PATCH, "/v1/installs/{id}", installs::change),
-        route(A, Method::DELETE, "/v1/installs/{id}", installs::delete),
-        route(A, Method::GET, "/v1/quotas", quotas::get),
-        route(A, Method::PUT, "/v1/quotas", quotas::put),
-        route(A, Method::GET, "/v1/usage", usage::list),
+        member(A::OrgRead, Method::GET, "/v1/org", orgs::own),
+        member(A::KeysWrite, Method::POST, "/v1/keys", keys::create),
+        member(A::KeysRead, Method::GET, "/v1/keys", keys::list),
+        member(A::KeysRead, Method::GET, "/v1/keys/{id}", keys::get),
+        member(A::KeysWrite, Method::DELETE, "/v1/keys/{id}", keys::revoke),
+        member(A::KeysWrite, Method::POST, "/v1/keys/{id}/rotate", keys::rotate),
+        member(A::CredentialsWrite, Method::POST, "/v1/credentials", credentials::create),
+        member(A::CredentialsRead, Method::GET, "/v1/credentials", credentials::list),
+        member(A::CredentialsRead, Method::GET, "/v1/credentials/{id}", credentials::get),
+        member(A::CredentialsWrite, Method::DELETE, "/v1/credentials/{id}", credentials::delete),
+        member(A::CredentialsWrite, Method::PUT, "/v1/credentials/{id}/secret", credentials::rotate),
+        member(A::CatalogRead, Method::GET, "/v1/catalog", catalog::list),
+        member(A::InstallsWrite, Method::POST, "/v1/installs", installs::create),
+        member(A::InstallsRead, Method::GET, "/v1/installs", installs::list),
+        member(A::InstallsRead, Method::GET, "/v1/installs/{id}", installs::get),
+        member(A::InstallsWrite, Method::PATCH, "/v1/installs/{id}", installs::change),
+        member(A::InstallsWrite, Method::DELETE, "/v1/installs/{id}", installs::delete),
+        member(A::QuotasRead, Method::GET, "/v1/quotas", quotas::get),
+        member(A::QuotasWrite, Method::PUT, "/v1/quotas", quotas::put),
+        member(A::UsageRead, Method::GET, "/v1/usage", usage::list),
     ]
 }
 
-fn admin_of_endpoints() -> Vec<Route> {
-    use Caller::Admin as A;
+fn of_endpoints() -> Vec<Route> {
+    use Action as A;
     vec![
-        route(A, Method::POST, "/v1/endpoints", endpoints::create),
-        route(A, Method::GET, "/v1/endpoints", endpoints::list),
-        route(A, Method::GET, "/v1/endpoints/{id}", endpoints::get),
-        route(A, Method::PATCH, "/v1/endpoints/{id}", endpoints::change),
-        route(A, Method::POST, "/v1/endpoints/{id}/withdraw", endpoints::withdraw),
-        route(A, Method::POST, "/v1/endpoints/{id}/versions", versions::create),
-        route(A, Method::GET, "/v1/endpoints/{id}/versions", versions::list),
-        route(A, Method::GET, "/v1/endpoints/{id}/versions/{number}", versions::get),
-        route(A, Method::POST, "/v1/endpoints/{id}/publications", publications::create),
-        route(A, Method::GET, "/v1/endpoints/{id}/publications", publications::list),
-        route(A, Method::GET, "/v1/endpoints/{id}/publications/{publication}", publications::get),
-        route(A, Method::POST, "/v1/endpoints/{id}/publications/{publication}/cancel", publications::cancel),
-        route(A, Method::POST, "/v1/endpoints/{id}/canary", publications::start_canary),
-        route(A, Method::DELETE, "/v1/endpoints/{id}/canary", publications::stop_canary),
-        route(A, Method::GET, "/v1/endpoints/{id}/gate", gates::get),
-        route(Caller::Gatekeeper, Method::PUT, "/v1/endpoints/{id}/gate", gates::put),
+        member(A::EndpointsWrite, Method::POST, "/v1/endpoints", endpoints::create),
+        member(A::EndpointsRead, Method::GET, "/v1/endpoints", endpoints::list),
+        member(A::EndpointsRead, Method::GET, "/v1/endpoints/{id}", endpoints::get),
+        member(A::EndpointsWrite, Method::PATCH, "/v1/endpoints/{id}", endpoints::change),
+        member(A::EndpointsPublish, Method::POST, "/v1/endpoints/{id}/withdraw", endpoints::withdraw),
+        member(A::EndpointsWrite, Method::POST, "/v1/endpoints/{id}/versions", versions::create),
+        member(A::EndpointsRead, Method::GET, "/v1/endpoints/{id}/versions", versions::list),
+        member(A::EndpointsRead, Method::GET, "/v1/endpoints/{id}/versions/{number}", versions::get),
+        member(A::EndpointsPublish, Method::POST, "/v1/endpoints/{id}/publications", publications::create),
+        member(A::EndpointsRead, Method::GET, "/v1/endpoints/{id}/publications", publications::list),
+        member(
+            A::EndpointsRead,
+            Method::GET,
+            "/v1/endpoints/{id}/publications/{publication}",
+            publications::get,
+        ),
+        member(
+            A::EndpointsPublish,
+            Method::POST,
+            "/v1/endpoints/{id}/publications/{publication}/cancel",
+            publications::cancel,
+        ),
+        member(A::EndpointsPublish, Method::POST, "/v1/endpoints/{id}/canary", publications::start_canary),
+        member(A::EndpointsPublish, Method::DELETE, "/v1/endpoints/{id}/canary", publications::stop_canary),
+        member(A::EndpointsRead, Method::GET, "/v1/endpoints/{id}/gate", gates::get),
+        member(A::GateWrite, Method::PUT, "/v1/endpoints/{id}/gate", gates::put),
     ]
 }
 
-fn evaluator_of_evals() -> Vec<Route> {
-    use Caller::Evaluator as E;
+fn of_evals() -> Vec<Route> {
+    use Action as A;
     use evals::runs;
     // An upload has a bound of its own, and is written as it comes.
     let upload = axum::routing::post(files::create).layer(DefaultBodyLimit::disable());
     vec![
-        route(E, Method::POST, "/v1/evals", evals::create),
-        route(E, Method::GET, "/v1/evals", evals::list),
-        route(E, Method::GET, "/v1/evals/{id}", evals::get),
-        route(E, Method::POST, "/v1/evals/{id}", evals::change),
-        route(E, Method::DELETE, "/v1/evals/{id}", evals::delete),
-        route(E, Method::POST, "/v1/evals/{id}/runs", runs::create),
-        route(E, Method::GET, "/v1/evals/{id}/runs", runs::list),
-        route(E, Method::GET, "/v1/evals/{id}/runs/{run}", runs::get),
-        route(E, Method::POST, "/v1/evals/{id}/runs/{run}", runs::cancel),
-        route(E, Method::POST, "/v1/evals/{id}/runs/{run}/cancel", runs::cancel),
-        route(E, Method::DELETE, "/v1/evals/{id}/runs/{run}", runs::delete),
-        route(E, Method::GET, "/v1/evals/{id}/runs/{run}/events", runs::events),
-        route(E, Method::GET, "/v1/evals/{id}/runs/{run}/output_items", runs::list_items),
-        route(E, Method::GET, "/v1/evals/{id}/runs/{run}/output_items/{item}", runs::get_item),
-        route(E, Method::POST, "/v1/fine_tuning/alpha/graders/run", evals::run_grader),
-        route(E, Method::POST, "/v1/fine_tuning/alpha/graders/validate", evals::validate_grader),
-        Route { caller: E, method: Method::POST, path: "/v1/files", handler: upload },
-        route(E, Method::GET, "/v1/files", files::list),
-        route(E, Method::GET, "/v1/files/{id}", files::get),
-        route(E, Method::DELETE, "/v1/files/{id}", files::delete),
-        route(E, Method::GET, "/v1/files/{id}/content", files::content),
+        member(A::EvalsRun, Method::POST, "/v1/evals", evals::create),
+        member(A::EvalsRead, Method::GET, "/v1/evals", evals::list),
+        member(A::EvalsRead, Method::GET, "/v1/evals/{id}", evals::get),
+        member(A::EvalsRun, Method::POST, "/v1/evals/{id}", evals::change),
+        member(A::EvalsRun, Method::DELETE, "/v1/evals/{id}", evals::delete),
+        member(A::EvalsRun, Method::POST, "/v1/evals/{id}/runs", runs::create),
+        member(A::EvalsRead, Method::GET, "/v1/evals/{id}/runs", runs::list),
+        member(A::EvalsRead, Method::GET, "/v1/evals/{id}/runs/{run}", runs::get),
+        member(A::EvalsRun, Method::POST, "/v1/evals/{id}/runs/{run}", runs::cancel),
+        member(A::EvalsRun, Method::POST, "/v1/evals/{id}/runs/{run}/cancel", runs::cancel),
+        member(A::EvalsRun, Method::DELETE, "/v1/evals/{id}/runs/{run}", runs::delete),
+        member(A::EvalsRead, Method::GET, "/v1/evals/{id}/runs/{run}/events", runs::events),
+        member(A::EvalsRead, Method::GET, "/v1/evals/{id}/runs/{run}/output_items", runs::list_items),
+        member(A::EvalsRead, Method::GET, "/v1/evals/{id}/runs/{run}/output_items/{item}", runs::get_item),
+        member(A::EvalsRun, Method::POST, "/v1/fine_tuning/alpha/graders/run", evals::run_grader),
+        member(A::EvalsRun, Method::POST, "/v1/fine_tuning/alpha/graders/validate", evals::validate_grader),
+        Route {
+            caller: Caller::Member(A::EvalsRun),
+            method: Method::POST,
+            path: "/v1/files",
+            handler: upload,
+        },
+        member(A::EvalsRead, Method::GET, "/v1/files", files::list),
+        member(A::EvalsRead, Method::GET, "/v1/files/{id}", files::get),
+        member(A::EvalsRun, Method::DELETE, "/v1/files/{id}", files::delete),
+        member(A::EvalsRead, Method::GET, "/v1/files/{id}/content", files::content),
     ]
 }
 
@@ -184,19 +204,19 @@ fn operator_of_jobs() -> Vec<Route> {
     ]
 }
 
-fn evaluator_of_jobs() -> Vec<Route> {
-    use Caller::Evaluator as V;
+fn of_jobs() -> Vec<Route> {
+    use Action as A;
     vec![
-        route(V, Method::POST, "/v1/jobs", jobs::create),
-        route(V, Method::GET, "/v1/jobs", jobs::list),
-        route(V, Method::GET, "/v1/jobs/{id}", jobs::get),
-        route(V, Method::DELETE, "/v1/jobs/{id}", jobs::delete),
-        route(V, Method::POST, "/v1/jobs/{id}/cancel", jobs::cancel),
-        route(V, Method::POST, "/v1/jobs/{id}/retry", jobs::retry),
-        route(V, Method::GET, "/v1/jobs/{id}/output", jobs::download),
-        route(V, Method::GET, "/v1/jobs/{id}/artefacts/{*path}", jobs::artefact),
-        route(V, Method::GET, "/v1/jobs/{id}/events", events::stream),
-        route(V, Method::GET, "/v1/queue", jobs::queue),
+        member(A::JobsRun, Method::POST, "/v1/jobs", jobs::create),
+        member(A::JobsRead, Method::GET, "/v1/jobs", jobs::list),
+        member(A::JobsRead, Method::GET, "/v1/jobs/{id}", jobs::get),
+        member(A::JobsRun, Method::DELETE, "/v1/jobs/{id}", jobs::delete),
+        member(A::JobsRun, Method::POST, "/v1/jobs/{id}/cancel", jobs::cancel),
+        member(A::JobsRun, Method::POST, "/v1/jobs/{id}/retry", jobs::retry),
+        member(A::JobsRead, Method::GET, "/v1/jobs/{id}/output", jobs::download),
+        member(A::JobsRead, Method::GET, "/v1/jobs/{id}/artefacts/{*path}", jobs::artefact),
+        member(A::JobsRead, Method::GET, "/v1/jobs/{id}/events", events::stream),
+        member(A::JobsRead, Method::GET, "/v1/queue", jobs::queue),
     ]
 }
 
@@ -223,8 +243,10 @@ fn edge() -> Vec<Route> {
 
 /// The router of the table, with what holds for all of it.
 pub fn router(app: App) -> Router {
-    let router =
-        all().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handler));
+    let router = all().into_iter().fold(Router::new(), |router, route| {
+        // Whoever asks who calls, asks for whom the route is: without this, nobody is let in.
+        router.route(route.path, route.handler.route_layer(Extension(route.caller)))
+    });
     router
         .fallback(async || Error::from(Code::RouteNotFound))
         .method_not_allowed_fallback(async || Error::from(Code::MethodNotAllowed))

@@ -8,7 +8,7 @@ use crate::{
     routes, settings::Settings, store,
 };
 use anyhow::Context as _;
-use std::{future::Future, sync::Arc};
+use std::{future::Future, net::SocketAddr, sync::Arc};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -71,7 +71,7 @@ pub async fn until(
         stopping.send_replace(true);
     });
     let mut begun = stopped.clone();
-    let router = routes::router(app.clone());
+    let router = routes::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let serving = axum::serve(listener, router).with_graceful_shutdown(wait(stopped));
     let grace = async {
         wait_for(&mut begun).await;

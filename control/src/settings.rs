@@ -4,6 +4,7 @@
 
 use alphagate_contract::{ring::Ring, seal::PublicKey, secret::Secret};
 use clap::{ArgAction, Args};
+use ipnet::IpNet;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use url::Url;
 
@@ -19,6 +20,9 @@ pub struct Settings {
     /// Where callers reach this program, for links in its answers; if left out, the address it listens on.
     #[arg(long, env = "AG_PUBLIC_URL")]
     pub public_url: Option<Url>,
+    /// Networks of proxies whose `X-Forwarded-For` is believed, `10.0.0.0/8,…`; nobody's if left out.
+    #[arg(long, env = "AG_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<IpNet>,
     /// Where the edge is.
     #[arg(long, env = "AG_EDGE_URL", default_value = "http://127.0.0.1:8787")]
     pub edge_url: Url,

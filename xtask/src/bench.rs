@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 fn runner() -> Result<ExitCode> {
     println!("Preparing");
-    let Some(isolation) = isolation::prepare() else {
+    let Some(isolation) = isolation::prepare(isolation::fetch()) else {
         bail!("there is nothing to measure without sandboxes")
     };
     let folder = folder()?;
@@ -80,7 +80,8 @@ fn runner() -> Result<ExitCode> {
 
 fn edge(arguments: &Edge) -> Result<ExitCode> {
     println!("Preparing");
-    steps::prepare()?;
+    steps::packages()?;
+    steps::worker()?;
     let folder = folder()?;
     let mut cargo = run::cargo()?;
     // Only the release build of control takes so little of the processors that it disturbs nobody.

@@ -25,22 +25,33 @@ pub(crate) struct Isolation {
     pub(crate) images: PathBuf,
 }
 
-/// Brings what is missing. None if this machine cannot isolate: the reason has been told.
-pub(crate) fn prepare() -> Option<Isolation> {
-    match parts() {
+/// What comes from registries: gVisor, and the store of images.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    runsc: PathBuf,
+    images: PathBuf,
+}
+
+/// Brings what comes from registries, if it is not here.
+pub(crate) fn fetch() -> Result<Fetched> {
+    let runsc = steps::step("gVisor", runsc::install)?;
+    let images = steps::step("images", images::build_all)?;
+    Ok(Fetched { runsc, images })
+}
+
+/// Builds the rest. None if this machine cannot isolate: the reason has been told.
+pub(crate) fn prepare(fetched: Result<Fetched>) -> Option<Isolation> {
+    let parts = fetched.and_then(|Fetched { runsc, images }| {
+        let agent = steps::step("agent", agent::build)?;
+        Ok(Isolation { runsc, agent, images })
+    });
+    match parts {
         Ok(isolation) => Some(isolation),
         Err(error) => {
             println!("            no sandboxes on this machine: {error:#}");
             None
         }
     }
-}
-
-fn parts() -> Result<Isolation> {
-    let runsc = steps::step("gVisor", runsc::install)?;
-    let agent = steps::step("agent", agent::build)?;
-    let images = steps::step("images", images::build_all)?;
-    Ok(Isolation { runsc, agent, images })
 }
 
 impl Isolation {

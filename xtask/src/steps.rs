@@ -1,9 +1,10 @@
 //! Steps of a command, each told with how long it took.
 
 use std::io::{IsTerminal, Write, stdout};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use crate::{npm, run, worker};
 
@@ -20,14 +21,35 @@ pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T>
     Ok(done)
 }
 
+/// Steps that are done beside others, because they wait for the network more than they compute.
+#[derive(Debug)]
+pub(crate) struct Aside<T>(JoinHandle<T>);
+
+/// Begins such steps.
+pub(crate) fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Aside<T> {
+    Aside(thread::spawn(work))
+}
+
+impl<T> Aside<T> {
+    /// What came of them, once they are done.
+    pub(crate) fn join(self) -> Result<T> {
+        self.0.join().map_err(|_| anyhow!("a step that was done aside has panicked"))
+    }
+}
+
 /// One line about a step.
 pub(crate) fn tell(name: &str, took: Duration) {
     println!("  {:>6.1} s  {name}", took.as_secs_f64());
 }
 
-/// The parts of a bed that no cargo command of ours builds besides: npm's packages and the Worker.
-pub(crate) fn prepare() -> Result<()> {
+/// Node and the other packages that npm brings.
+pub(crate) fn packages() -> Result<()> {
     step("npm packages", npm::install)?;
+    Ok(())
+}
+
+/// The Worker.
+pub(crate) fn worker() -> Result<()> {
     let report = step("Worker", || worker::build(false))?;
     println!("            {report}");
     Ok(())

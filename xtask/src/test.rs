@@ -40,7 +40,13 @@ impl Arguments {
 /// The command `test`.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     println!("Preparing");
-    steps::prepare()?;
+    steps::packages()?;
+    let fetched = steps::aside(|| -> Result<_> {
+        let python = steps::step("Python", python::prepare)?;
+        let portkey = steps::step("Portkey", portkey::prepare)?;
+        Ok((python, portkey, isolation::fetch()))
+    });
+    steps::worker()?;
     match arguments.package {
         // Building all tests builds control too, with the features that the tests have: once, not twice.
         None => {
@@ -48,9 +54,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Some(_) => steps::programs()?,
     }
-    let python = steps::step("Python", python::prepare)?;
-    let portkey = steps::step("Portkey", portkey::prepare)?;
-    let isolation = isolation::prepare();
+    let (python, portkey, fetched) = fetched.join()??;
+    let isolation = isolation::prepare(fetched);
     if arguments.is_whole_suite() {
         steps::step("contract's vectors in Wasm", vectors_in_wasm)?;
     }

@@ -46,9 +46,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     let begun_at = Instant::now();
     let announcement = Announcement::none_yet()?;
     println!("Starting Alpha Gate");
-    steps::prepare()?;
+    steps::packages()?;
+    let fetched = steps::aside(isolation::fetch);
+    steps::worker()?;
     steps::programs()?;
-    let isolation = isolation::prepare();
+    let isolation = isolation::prepare(fetched.join()?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(until_stopped(&arguments, isolation, &announcement, begun_at))?;
     Ok(ExitCode::SUCCESS)

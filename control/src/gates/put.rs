@@ -15,7 +15,7 @@ use crate::{
     publications,
 };
 use alphagate_contract::{
-    id::{EndpointId, EvalId, FileId, OrgId},
+    id::{EndpointId, EvalId, FileId, KeyId, OrgId},
     problem::{Code, Problem},
 };
 use axum::{extract::State, http::StatusCode};
@@ -121,7 +121,7 @@ async fn write_gate(
     .bind(endpoint.uuid())
     .bind(revision)
     .bind(i32::try_from(new.deadline_s).map_err(Error::internal)?)
-    .bind(keeper.key.uuid())
+    .bind(keeper.key().map(KeyId::uuid))
     .execute(&mut *db)
     .await?;
     sqlx::query("DELETE FROM gate_evals WHERE org_id = $1 AND endpoint_id = $2")

@@ -38,7 +38,7 @@ use uuid::Uuid;
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Scope {
+pub enum Scope {
     /// Call endpoints at the edge.
     Call,
     /// Everything under `/v1` here, but what has a scope of its own.

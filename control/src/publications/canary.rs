@@ -15,9 +15,9 @@ use crate::{
     change::{Begun, Change, Effect},
     endpoints::{self, Endpoint},
     error::{Answer, Error},
-    keys::Scope,
     params::Id,
     principal::Admin,
+    roles::Action,
 };
 use alphagate_contract::{
     id::EndpointId,
@@ -48,7 +48,7 @@ pub(crate) async fn start(
 ) -> Answer {
     let NewCanary { version, percent, force } = body.value;
     if force {
-        admin.must_have(Scope::Force)?;
+        admin.must(Action::EndpointsForce)?;
     }
     if !(1..=99).contains(&percent) {
         return Err(Error::field("percent", "between 1 and 99"));

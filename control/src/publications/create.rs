@@ -13,12 +13,12 @@ use crate::{
     endpoints::{self, Endpoint},
     error::{Answer, Error},
     gates,
-    keys::Scope,
     params::Id,
     principal::Admin,
+    roles::Action,
 };
 use alphagate_contract::{
-    id::{EndpointId, PublicationId},
+    id::{EndpointId, KeyId, PublicationId},
     problem::{Code, Problem},
     record::Canary,
 };
@@ -58,7 +58,7 @@ pub(crate) async fn create(
 ) -> Answer {
     let wanted = body.value;
     if wanted.force {
-        admin.must_have(Scope::Force)?;
+        admin.must(Action::EndpointsForce)?;
     }
     let mut change = match Change::begin(&app, admin.org, body.once).await? {
         Begun::Fresh(change) => change,
@@ -143,8 +143,8 @@ async fn insert(
     .bind(wanted.expected_live.map(i32::try_from).transpose().map_err(Error::internal)?)
     .bind(gate.revision)
     .bind(f64::from(gate.deadline_s))
-    .bind(admin.key.uuid())
-    .bind(wanted.force.then_some(admin.key.uuid()))
+    .bind(admin.key().map(KeyId::uuid))
+    .bind(admin.key().filter(|_| wanted.force).map(KeyId::uuid))
     .bind(wanted.percent.map(i16::from))
     .execute(&mut *db)
     .await?;

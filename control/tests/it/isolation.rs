@@ -66,7 +66,7 @@ impl Full {
 }
 
 fn is_of_an_org(route: &Route) -> bool {
-    matches!(route.caller, Caller::Admin | Caller::Evaluator | Caller::Gatekeeper)
+    matches!(route.caller, Caller::Member(_))
 }
 
 /// A body that the route takes.
