@@ -8,6 +8,9 @@ use alphagate_contract::secret::Secret;
 /// Header that names the org.
 pub(crate) const ORG_HEADER: &str = "x-ag-org";
 
+/// The kind of a person's bearer.
+pub(crate) const SESSION: &str = "session";
+
 /// What is shown to control.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Credential {
@@ -33,7 +36,7 @@ impl Credential {
     /// What of the bearer may be shown: its kind, and nothing of its secret.
     pub(crate) fn kind(&self) -> &'static str {
         let bearer = self.bearer.reveal();
-        let kinds = [("ag_live_", "API key (live)"), ("ag_test_", "API key (test)"), ("ags_", "session")];
+        let kinds = [("ag_live_", "API key (live)"), ("ag_test_", "API key (test)"), ("ags_", SESSION)];
         kinds.iter().find(|(prefix, _)| bearer.starts_with(prefix)).map_or("token", |(_, kind)| kind)
     }
 }

@@ -7,6 +7,7 @@ mod cli {
     pub mod gate;
     pub mod jobs;
     pub mod login;
+    pub mod people;
     pub mod program;
     pub mod scene;
     pub mod tenancy;

@@ -1,5 +1,6 @@
 //! What can be done: a file or a folder for each noun of the API.
 
+mod account;
 mod catalog;
 mod completions;
 mod credentials;
@@ -11,6 +12,8 @@ mod installs;
 mod jobs;
 mod keys;
 mod login;
+mod members;
+mod orgs;
 mod profiles;
 mod queue;
 mod quotas;
@@ -25,10 +28,20 @@ use clap::Subcommand;
 pub(crate) enum Command {
     /// Keep a key for later commands
     Login(login::Login),
+    /// Ask for an account; a mail comes
+    Signup(account::Signup),
+    /// Confirm an account with the token of the mail, and log in
+    Confirm(account::Confirm),
     /// Forget a profile and its key
     Logout(profiles::Logout),
     /// Say as whom commands call, and where
     Whoami,
+    /// The orgs that you are in
+    #[command(subcommand)]
+    Orgs(orgs::Orgs),
+    /// Who is in the org, and as what
+    #[command(subcommand)]
+    Members(members::Members),
     /// API keys: list, create, rotate, revoke
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -67,7 +80,11 @@ impl Command {
     pub(crate) async fn run(self, context: &Context) -> Result<u8, Failure> {
         match self {
             Self::Login(command) => command.run(context).await,
-            Self::Logout(command) => command.run(context),
+            Self::Signup(command) => command.run(context).await,
+            Self::Confirm(command) => command.run(context).await,
+            Self::Orgs(command) => command.run(context).await,
+            Self::Members(command) => command.run(context).await,
+            Self::Logout(command) => command.run(context).await,
             Self::Whoami => profiles::whoami(context).await,
             Self::Keys(command) => command.run(context).await,
             Self::Endpoints(command) => return command.run(context).await,

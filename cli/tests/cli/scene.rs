@@ -1,9 +1,12 @@
 //! One bed for all tests of this binary, with a runner where this host can isolate; and an org with a model of its own.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use alphagate_bed::{
-    Bed, Options, Runner, RunnerOptions, places,
+    Bed, Options, Runner, RunnerOptions, Scratch, places,
     provider::{Knobs, Scripted},
     seed::{Key, Org},
 };
@@ -16,18 +19,36 @@ use super::program::Program;
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// The bed.
-pub async fn bed() -> Result<&'static Bed> {
-    static SHARED: OnceCell<(Bed, Option<Runner>)> = OnceCell::const_new();
+/// What the tests share.
+struct Shared {
+    bed: Bed,
+    mails: Scratch,
+    _runner: Option<Runner>,
+}
+
+async fn shared() -> Result<&'static Shared> {
+    static SHARED: OnceCell<Shared> = OnceCell::const_new();
     let start = async || {
-        let bed = Bed::start(Options::default()).await?;
+        let mails = Scratch::new()?;
+        let bed =
+            Bed::start(Options::default().control_var("AG_MAIL_FOLDER", mails.path().display())).await?;
         let runner = match has_gvisor()? {
             true => Some(bed.start_runner(RunnerOptions::new("cli", 2, 8)).await?),
             false => None,
         };
-        anyhow::Ok((bed, runner))
+        anyhow::Ok(Shared { bed, mails, _runner: runner })
     };
-    Ok(&SHARED.get_or_try_init(start).await?.0)
+    SHARED.get_or_try_init(start).await
+}
+
+/// The bed.
+pub async fn bed() -> Result<&'static Bed> {
+    Ok(&shared().await?.bed)
+}
+
+/// Where control puts its mails.
+pub async fn mails() -> Result<&'static Path> {
+    Ok(shared().await?.mails.path())
 }
 
 /// An org with one key of the scopes `admin`, `gate` and `force`, and someone who uses it.
