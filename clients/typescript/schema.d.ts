@@ -365,6 +365,194 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the org's audit trail, newest first. */
+        get: operations["audit_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Exports the org's whole chain in order, one JSON object a line, the signed head last. */
+        get: operations["audit_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/device": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows which device waits with this code, before the user decides. */
+        get: operations["devices_look"];
+        put?: never;
+        /** Begins the sign-in of a device without a browser (RFC 8628). */
+        post: operations["devices_ask"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/device/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Approves or denies a device, once: what was decided stays so. */
+        post: operations["devices_decide"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/device/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives an approved device its session, once; until then, says what it waits for. */
+        post: operations["devices_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/forgot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Asks for the mail with which a new password is set. The answer is the same whether there is an account or not. */
+        post: operations["accounts_forgot"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sets a new password, for the mail's token; every session ends. */
+        post: operations["accounts_reset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/sign-in": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Signs in by e-mail address and password. */
+        post: operations["accounts_sign_in"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/sign-out": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ends the session that asks. */
+        post: operations["accounts_sign_out"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/sign-up": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Asks for an account. The answer is the same whether the address has one or not; the mail says it. */
+        post: operations["accounts_sign_up"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Confirms a sign-up by the mail's token and its password, and begins a session. */
+        post: operations["accounts_verify"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/catalog": {
         parameters: {
             query?: never;
@@ -877,6 +1065,58 @@ export interface paths {
         patch: operations["installs_change"];
         trace?: never;
     };
+    "/v1/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the org's invitations, newest first. */
+        get: operations["invitations_list"];
+        put?: never;
+        /** Invites an address into the org, up to one's own power; the token is in the mail only. */
+        post: operations["invitations_invite"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/invitations/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Accepts an invitation by the mail's token, as the user whose address it went to. */
+        post: operations["invitations_accept"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/invitations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes an invitation back; one that was accepted stays as it is, and is 409. */
+        delete: operations["invitations_revoke"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/jobs": {
         parameters: {
             query?: never;
@@ -1051,6 +1291,76 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads one's own account. */
+        get: operations["me_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Changes one's own account. */
+        patch: operations["me_change"];
+        trace?: never;
+    };
+    "/v1/me/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Changes the password, for the current one; every other session ends, and this one's token is another from now on. */
+        post: operations["me_change_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists who is in the org, and as what. */
+        get: operations["members_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/members/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes a member out of the org. */
+        delete: operations["members_remove"];
+        options?: never;
+        head?: never;
+        /** Gives a member another role, up to one's own power. */
+        patch: operations["members_change"];
+        trace?: never;
+    };
     "/v1/openapi.json": {
         parameters: {
             query?: never;
@@ -1079,6 +1389,42 @@ export interface paths {
         get: operations["orgs_own"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Renames the org. */
+        patch: operations["orgs_rename"];
+        trace?: never;
+    };
+    "/v1/org/leave": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Leaves the org. */
+        post: operations["members_leave"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/orgs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the orgs that the user is in, the personal one first. */
+        get: operations["orgs_list_own"];
+        put?: never;
+        /** Makes an org that the user owns. */
+        post: operations["orgs_create_own"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1120,6 +1466,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists one's own sessions, newest first. */
+        get: operations["sessions_list"];
+        put?: never;
+        post?: never;
+        /** Ends every session but the one that asks. */
+        delete: operations["sessions_revoke_others"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sessions/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives the session a new token; the old one is nobody's from now on. */
+        post: operations["sessions_rotate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Ends a session. */
+        delete: operations["sessions_revoke"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/usage": {
         parameters: {
             query?: never;
@@ -1141,6 +1539,15 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description The request. */
+        Acceptance: {
+            token: string;
+        };
+        /** @description Where the user is in now. */
+        AcceptedInvitation: {
+            org: components["schemas"]["OrgId"];
+            role: components["schemas"]["MemberRole"];
+        };
         /** @description What is known of a request when it is admitted. */
         Admission: {
             /**
@@ -1274,6 +1681,66 @@ export interface components {
          * @enum {string}
          */
         AudioFormat: "mp3" | "wav";
+        /** @description Who did it. */
+        AuditActor: {
+            /** @description The key or the user. */
+            id?: string | null;
+            /** @description `key`, `user`, `operator` or `system`. */
+            kind: string;
+            /** @description What the user was in the org. */
+            role?: string | null;
+            /** @description The user's session. */
+            session?: string | null;
+        };
+        /** @description One change. */
+        AuditEntry: {
+            /** @description What it took: the name of an action of the table of roles, or `operator.…`. */
+            action: string;
+            /** @description Who. */
+            actor: components["schemas"]["AuditActor"];
+            /** @description What is there now, secrets masked. */
+            after?: unknown;
+            /**
+             * Format: date-time
+             * @description When, in whole milliseconds.
+             */
+            at: string;
+            /** @description What was there before, secrets masked. */
+            before?: unknown;
+            /** @description Its id; carries its time. */
+            id: components["schemas"]["AuditId"];
+            /**
+             * Format: int64
+             * @description Its place in the org's chain; none until it is linked. The link says so, not the entry.
+             */
+            number?: number | null;
+            /** @description Whose trail it is in; 32 zeros: the installation's own. */
+            org: components["schemas"]["OrgId"];
+            /** @description From where; nothing of it where the system acted by itself. */
+            origin: components["schemas"]["AuditOrigin"];
+            /** @description To what. */
+            subject: components["schemas"]["AuditSubject"];
+            /** @description What was done: `create`, `rotate`, …. */
+            verb: string;
+        };
+        /** @example aud_0198c0de00007000800000000000000a */
+        AuditId: string;
+        /** @description Where the request came from. */
+        AuditOrigin: {
+            /** @description The client's address. */
+            address?: string | null;
+            /** @description The request's id. */
+            request?: string | null;
+            /** @description What the client called itself. */
+            user_agent?: string | null;
+        };
+        /** @description What it was done to. */
+        AuditSubject: {
+            /** @description Which one. */
+            id: string;
+            /** @description The noun. */
+            kind: string;
+        };
         /**
          * @description Any bytes; `Debug` shows their number only.
          * @example cHJpbnQoMSkK
@@ -1382,6 +1849,13 @@ export interface components {
             visible?: components["schemas"]["Visible"] | null;
         };
         /** @description What is there after a change, and what the edge has said of it. */
+        Changed_Invitation: components["schemas"]["Invitation"] & {
+            edge: components["schemas"]["EdgeState"];
+            /** @description Where something was revoked: whether it is refused everywhere from now on. */
+            enforced?: boolean | null;
+            visible?: components["schemas"]["Visible"] | null;
+        };
+        /** @description What is there after a change, and what the edge has said of it. */
         Changed_Key: components["schemas"]["Key"] & {
             edge: components["schemas"]["EdgeState"];
             /** @description Where something was revoked: whether it is refused everywhere from now on. */
@@ -1399,6 +1873,17 @@ export interface components {
         };
         /** @description What is there after a change, and what the edge has said of it. */
         Changed_Org: components["schemas"]["Org"] & {
+            edge: components["schemas"]["EdgeState"];
+            /** @description Where something was revoked: whether it is refused everywhere from now on. */
+            enforced?: boolean | null;
+            visible?: components["schemas"]["Visible"] | null;
+        };
+        /** @description What is there after a change, and what the edge has said of it. */
+        Changed_OwnOrg: (components["schemas"]["Org"] & {
+            /** @description Whether it was made with the account. */
+            personal: boolean;
+            role: components["schemas"]["MemberRole"];
+        }) & {
             edge: components["schemas"]["EdgeState"];
             /** @description Where something was revoked: whether it is refused everywhere from now on. */
             enforced?: boolean | null;
@@ -1481,6 +1966,12 @@ export interface components {
              */
             concurrency: number;
         };
+        /** @description The request to confirm. */
+        Confirmation: {
+            carrier?: components["schemas"]["SessionCarrier"];
+            password: components["schemas"]["Password"];
+            token: string;
+        };
         /** @description What was made: a job for a job, a list for a batch. */
         CreatedJobs: components["schemas"]["Job"] | components["schemas"]["MadeJobs"];
         CreatedOrg: {
@@ -1536,11 +2027,50 @@ export interface components {
         };
         /** @description A description: any text of up to 2,000 characters. */
         Description: string;
+        /** @description The question whether the user has decided. */
+        DeviceCode: {
+            device_code: string;
+        };
+        /** @description A user's decision. */
+        DeviceDecision: {
+            approve: boolean;
+            user_code: string;
+        };
+        /** @description What the device shows, and asks with. */
+        DeviceLogin: {
+            /** @description What the device asks with, and never shows. */
+            device_code: string;
+            /**
+             * Format: int32
+             * @description Seconds.
+             */
+            expires_in: number;
+            /**
+             * Format: int32
+             * @description Seconds between two questions.
+             */
+            interval: number;
+            /**
+             * @description What the user types.
+             * @example BCDF-GHJK
+             */
+            user_code: string;
+            /** @description Where they type it. */
+            verification_uri: string;
+            /** @description The same with the code in it. */
+            verification_uri_complete: string;
+        };
         /**
          * @description Whether the edge has accepted a change.
          * @enum {string}
          */
         EdgeState: "accepted" | "pending";
+        /**
+         * Format: email
+         * @description An address in its one spelling.
+         * @example ada@example.org
+         */
+        Email: string;
         /** @description How an attempt ended, as the runner saw it. */
         Ending: {
             /**
@@ -1716,11 +2246,16 @@ export interface components {
             /** @description How it ended. */
             report: components["schemas"]["JobReport"];
         };
+        /** @description The request of somebody who has forgotten their password. */
+        ForgottenPassword: {
+            email: components["schemas"]["Email"];
+        };
         /** @description What an endpoint demands. */
         Gate: {
             /** Format: date-time */
             changed_at?: string | null;
             changed_by?: components["schemas"]["KeyId"] | null;
+            changed_by_user?: components["schemas"]["UserId"] | null;
             /**
              * Format: int32
              * @description How long a publication may wait for its verdicts, seconds.
@@ -1957,6 +2492,24 @@ export interface components {
             /** @description Who pays the provider. */
             payer: components["schemas"]["Payer"];
         };
+        /** @description An invitation as the org sees it. */
+        Invitation: {
+            /** Format: date-time */
+            accepted_at?: string | null;
+            /** Format: date-time */
+            created_at: string;
+            email: string;
+            /** Format: date-time */
+            expires_at: string;
+            id: components["schemas"]["InvitationId"];
+            invited_by_key?: components["schemas"]["KeyId"] | null;
+            invited_by_user?: components["schemas"]["UserId"] | null;
+            /** Format: date-time */
+            revoked_at?: string | null;
+            role: components["schemas"]["MemberRole"];
+        };
+        /** @example inv_0198c0de00007000800000000000000a */
+        InvitationId: string;
         /** @description What stood between user code and the host. */
         Isolation: {
             /** @description `runsc`, `docker`, … */
@@ -1967,6 +2520,8 @@ export interface components {
             image_digest: string;
             /** @description What the agent read of the kernel inside: under gVisor, its boot message. */
             kernel: string;
+            /** @description Whether user code began in an interpreter that had been started before the job was known. */
+            prestarted?: boolean;
             /** @description Whether it is weaker than gVisor. Only an explicit flag of the runner allows that. */
             weak: boolean;
         };
@@ -2187,6 +2742,8 @@ export interface components {
         Key: {
             /** Format: date-time */
             created_at: string;
+            /** @description The only endpoints that it may call. */
+            endpoints?: string[] | null;
             /** Format: date-time */
             expires_at?: string | null;
             id: components["schemas"]["KeyId"];
@@ -2287,6 +2844,36 @@ export interface components {
         MadeJobs: {
             data: components["schemas"]["Job"][];
         };
+        /** @description That a mail will be written, if there is one to write. */
+        Mailed: {
+            /** @example mailed */
+            status: string;
+        };
+        /** @description A user as they read themselves. */
+        Me: {
+            email?: string | null;
+            id: components["schemas"]["UserId"];
+            name: string;
+            session: components["schemas"]["SessionId"];
+        };
+        /** @description A member as the others see them. */
+        Member: {
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            created_at: string;
+            email?: string | null;
+            /** @description The user. */
+            id: components["schemas"]["UserId"];
+            name: string;
+            role: components["schemas"]["MemberRole"];
+        };
+        /**
+         * @description What a user is in an org.
+         * @enum {string}
+         */
+        MemberRole: "owner" | "admin" | "developer" | "viewer" | "teacher" | "student" | "parent";
         /** @description What a message says: a template, a part, or a list of both. */
         MessageContent: string | components["schemas"]["MessagePart"] | components["schemas"]["MessagePiece"][];
         /**
@@ -2355,6 +2942,16 @@ export interface components {
         MultiParts: components["schemas"]["Grader"] | {
             [key: string]: components["schemas"]["Grader"];
         };
+        /** @description The request to change it; what is not named stays. */
+        MyChange: {
+            name?: components["schemas"]["Label"] | null;
+        };
+        /** @description The request to sign up. */
+        NewAccount: {
+            email: components["schemas"]["Email"];
+            name: components["schemas"]["Label"];
+            password: components["schemas"]["Password"];
+        };
         /** @description The request. */
         NewCanary: {
             /** @description Past the gate; needs the scope `force`. */
@@ -2372,6 +2969,11 @@ export interface components {
             name: components["schemas"]["Label"];
             origin: string;
             secret: components["schemas"]["SecretText"];
+        };
+        /** @description The request of a device. */
+        NewDevice: {
+            /** @description What the device calls itself. */
+            client: components["schemas"]["Label"];
         };
         /** @description The request. */
         NewEndpoint: {
@@ -2424,6 +3026,11 @@ export interface components {
              */
             version?: number | null;
         };
+        /** @description The request. */
+        NewInvitation: {
+            email: components["schemas"]["Email"];
+            role: components["schemas"]["MemberRole"];
+        };
         /** @description A job as a caller writes it. */
         NewJob: {
             argv?: string[];
@@ -2472,6 +3079,8 @@ export interface components {
         };
         /** @description What a new key is to be. */
         NewKey: {
+            /** @description The only endpoints that it may call, by the names that the org has for them; none: all. */
+            endpoints?: components["schemas"]["EndpointName"][] | null;
             /** Format: date-time */
             expires_at?: string | null;
             mode?: components["schemas"]["KeyMode"];
@@ -2481,6 +3090,15 @@ export interface components {
         /** @description The request. */
         NewOrg: {
             name: components["schemas"]["Label"];
+        };
+        /** @description The request for one more. */
+        NewOwnOrg: {
+            name: components["schemas"]["Label"];
+        };
+        /** @description The request for another password. */
+        NewPassword: {
+            current: components["schemas"]["Password"];
+            password: components["schemas"]["Password"];
         };
         /** @description The request. */
         NewPublication: {
@@ -2572,6 +3190,25 @@ export interface components {
          * @enum {string}
          */
         OutputStream: "stdout" | "stderr";
+        /** @description An org as one of its members sees it. */
+        OwnOrg: components["schemas"]["Org"] & {
+            /** @description Whether it was made with the account. */
+            personal: boolean;
+            role: components["schemas"]["MemberRole"];
+        };
+        /** @description The request to change one; what is not named stays. */
+        OwnOrgChange: {
+            name?: components["schemas"]["Label"] | null;
+        };
+        /** @description All orgs of a user. */
+        OwnOrgs: {
+            data: components["schemas"]["OwnOrg"][];
+        };
+        /** @description A page as callers read it. */
+        Page_AuditEntry: {
+            data: components["schemas"]["AuditEntry"][];
+            next_cursor?: string | null;
+        };
         /** @description A page as callers read it. */
         Page_CatalogItem: {
             data: components["schemas"]["CatalogItem"][];
@@ -2593,6 +3230,11 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page as callers read it. */
+        Page_Invitation: {
+            data: components["schemas"]["Invitation"][];
+            next_cursor?: string | null;
+        };
+        /** @description A page as callers read it. */
         Page_Job: {
             data: components["schemas"]["Job"][];
             next_cursor?: string | null;
@@ -2600,6 +3242,11 @@ export interface components {
         /** @description A page as callers read it. */
         Page_Key: {
             data: components["schemas"]["Key"][];
+            next_cursor?: string | null;
+        };
+        /** @description A page as callers read it. */
+        Page_Member: {
+            data: components["schemas"]["Member"][];
             next_cursor?: string | null;
         };
         /** @description A page as callers read it. */
@@ -2623,6 +3270,11 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page as callers read it. */
+        Page_Session: {
+            data: components["schemas"]["Session"][];
+            next_cursor?: string | null;
+        };
+        /** @description A page as callers read it. */
         Page_UsageEntry: {
             data: components["schemas"]["UsageEntry"][];
             next_cursor?: string | null;
@@ -2641,6 +3293,16 @@ export interface components {
             target: number;
             /** @description Why, as one word: `status_500`, `unreachable`, `timeout`, `breaker_open`. Newer edges may know more words. */
             why: string;
+        };
+        /**
+         * Format: password
+         * @description A password as somebody typed it.
+         */
+        Password: string;
+        /** @description The request to set a new one. */
+        PasswordReset: {
+            password: components["schemas"]["Password"];
+            token: string;
         };
         /**
          * @description Who pays the provider for calls through an install.
@@ -2674,7 +3336,7 @@ export interface components {
                  * @description For programs; stable.
                  * @enum {string}
                  */
-                code: "key_missing" | "invalid_api_key" | "scope_missing" | "org_suspended" | "model_not_found" | "route_not_found" | "not_found" | "method_not_allowed" | "body_malformed" | "request_malformed" | "invalid_parameter" | "missing_required_parameter" | "previous_response_not_found" | "unsupported_parameter" | "uri_too_long" | "body_too_large" | "body_timeout" | "quota_exceeded" | "concurrency_exceeded" | "upstream_rate_limited" | "upstream_rejected" | "upstream_auth" | "upstream_unreachable" | "upstream_error" | "upstream_overloaded" | "upstream_incomplete" | "upstream_timeout" | "output_schema_mismatch" | "endpoint_misconfigured" | "overloaded" | "quota_unavailable" | "config_unavailable" | "control_unavailable" | "store_unavailable" | "unprocessable" | "conflict" | "idempotency_mismatch" | "attempt_superseded" | "runner_unknown" | "signature_invalid" | "internal_error";
+                code: "key_missing" | "invalid_api_key" | "session_invalid" | "sign_in_failed" | "role_missing" | "cross_site_request" | "token_invalid" | "authorization_pending" | "slow_down" | "access_denied" | "expired_token" | "too_many_tries" | "scope_missing" | "org_suspended" | "model_not_found" | "route_not_found" | "not_found" | "method_not_allowed" | "body_malformed" | "request_malformed" | "invalid_parameter" | "missing_required_parameter" | "previous_response_not_found" | "websocket_connection_limit_reached" | "unsupported_parameter" | "uri_too_long" | "body_too_large" | "body_timeout" | "quota_exceeded" | "concurrency_exceeded" | "upstream_rate_limited" | "upstream_rejected" | "upstream_auth" | "upstream_unreachable" | "upstream_error" | "upstream_overloaded" | "upstream_incomplete" | "upstream_timeout" | "output_schema_mismatch" | "endpoint_misconfigured" | "overloaded" | "quota_unavailable" | "config_unavailable" | "control_unavailable" | "store_unavailable" | "unprocessable" | "conflict" | "idempotency_mismatch" | "attempt_superseded" | "runner_unknown" | "signature_invalid" | "internal_error";
                 /** @description More, for programs. */
                 details?: unknown;
                 /** @description For people: what to do next. */
@@ -2718,6 +3380,7 @@ export interface components {
              */
             expected_live?: number | null;
             forced_by?: components["schemas"]["KeyId"] | null;
+            forced_by_user?: components["schemas"]["UserId"] | null;
             /**
              * Format: int64
              * @description The gate's revision that was looked at last; 0: there was none.
@@ -2994,6 +3657,10 @@ export interface components {
          * @enum {string}
          */
         Role: "user" | "assistant" | "system" | "developer";
+        /** @description The request. */
+        RoleChange: {
+            role: components["schemas"]["MemberRole"];
+        };
         RotatedKey: components["schemas"]["MintedKey"] & {
             replaces: components["schemas"]["KeyId"];
         };
@@ -3154,6 +3821,44 @@ export interface components {
              * @description The target, by its place in the version.
              */
             target?: number;
+        };
+        /** @description A session as its user reads it. */
+        Session: {
+            address?: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /** @description Whether it is the one that asks. */
+            current: boolean;
+            /** Format: date-time */
+            expires_at: string;
+            id: components["schemas"]["SessionId"];
+            /**
+             * Format: date-time
+             * @description Up to a minute older than its last use.
+             */
+            seen_at: string;
+            user_agent?: string | null;
+        };
+        /**
+         * @description How a session's token goes to and fro.
+         * @enum {string}
+         */
+        SessionCarrier: "cookie" | "bearer";
+        /** @example ses_0198c0de00007000800000000000000a */
+        SessionId: string;
+        /** @description The answer that begins or renews a session; where its carrier is the cookie, `set-cookie` has the token. */
+        SessionToken: {
+            session: components["schemas"]["SessionId"];
+            /** @description Only for programs: where the carrier is `bearer`. */
+            token?: string | null;
+            user: components["schemas"]["UserId"];
+        };
+        /** @description The request. */
+        SignIn: {
+            /** @description How the session's token is to go to and fro. */
+            carrier?: components["schemas"]["SessionCarrier"];
+            email: components["schemas"]["Email"];
+            password: components["schemas"]["Password"];
         };
         /**
          * @description A measure of likeness, from 0 to 1.
@@ -3422,6 +4127,8 @@ export interface components {
              */
             wall_ms: number;
         };
+        /** @example usr_0198c0de00007000800000000000000a */
+        UserId: string;
         /** @description The answer of `validate`. */
         ValidGrader: {
             grader: components["schemas"]["Grader"];
@@ -3541,6 +4248,13 @@ export interface components {
             /** @description Whether every call from now on is served by it. */
             edge_accepted: boolean;
         };
+        /** @description A request as the user sees it before they decide: a stranger's looks strange. */
+        WaitingDevice: {
+            address?: string | null;
+            client: string;
+            /** Format: date-time */
+            created_at: string;
+        };
         /** @description What to do. */
         Work: (components["schemas"]["SandboxSpec"] & {
             /** @enum {string} */
@@ -3576,6 +4290,34 @@ export interface components {
             };
         };
         /**
+         * @description `authorization_pending`: Nobody has approved this device yet. Ask again after the interval.
+         *
+         *     `slow_down`: This device asks too often. Ask again after the interval.
+         *
+         *     `access_denied`: The sign-in of this device was denied.
+         *
+         *     `expired_token`: The code of this device is not valid: it was used, or is too old. Begin again.
+         *
+         *     `body_malformed`: The request body is not a valid JSON object.
+         *
+         *     `request_malformed`: The request is malformed.
+         */
+        "authorization_pending.slow_down.access_denied.expired_token.body_malformed.request_malformed": {
+            headers: {
+                /** @description Quote it when you report a problem. */
+                "x-request-id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Problem"] & {
+                    error: {
+                        /** @enum {string} */
+                        code: "authorization_pending" | "slow_down" | "access_denied" | "expired_token" | "body_malformed" | "request_malformed";
+                    };
+                };
+            };
+        };
+        /**
          * @description `body_malformed`: The request body is not a valid JSON object.
          *
          *     `request_malformed`: The request is malformed.
@@ -3600,9 +4342,9 @@ export interface components {
          *
          *     `request_malformed`: The request is malformed.
          *
-         *     `unsupported_parameter`: This endpoint does not allow that parameter.
+         *     `missing_required_parameter`: A required parameter is missing.
          */
-        "body_malformed.request_malformed.unsupported_parameter": {
+        "body_malformed.request_malformed.missing_required_parameter": {
             headers: {
                 /** @description Quote it when you report a problem. */
                 "x-request-id"?: string;
@@ -3612,7 +4354,31 @@ export interface components {
                 "application/json": components["schemas"]["Problem"] & {
                     error: {
                         /** @enum {string} */
-                        code: "body_malformed" | "request_malformed" | "unsupported_parameter";
+                        code: "body_malformed" | "request_malformed" | "missing_required_parameter";
+                    };
+                };
+            };
+        };
+        /**
+         * @description `body_malformed`: The request body is not a valid JSON object.
+         *
+         *     `request_malformed`: The request is malformed.
+         *
+         *     `missing_required_parameter`: A required parameter is missing.
+         *
+         *     `unsupported_parameter`: This endpoint does not allow that parameter.
+         */
+        "body_malformed.request_malformed.missing_required_parameter.unsupported_parameter": {
+            headers: {
+                /** @description Quote it when you report a problem. */
+                "x-request-id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Problem"] & {
+                    error: {
+                        /** @enum {string} */
+                        code: "body_malformed" | "request_malformed" | "missing_required_parameter" | "unsupported_parameter";
                     };
                 };
             };
@@ -3685,6 +4451,22 @@ export interface components {
                 };
             };
         };
+        /** @description `cross_site_request`: The request was refused: another site may have made your browser send it. */
+        cross_site_request: {
+            headers: {
+                /** @description Quote it when you report a problem. */
+                "x-request-id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Problem"] & {
+                    error: {
+                        /** @enum {string} */
+                        code: "cross_site_request";
+                    };
+                };
+            };
+        };
         /** @description `idempotency_mismatch`: This Idempotency-Key was used with another request. */
         idempotency_mismatch: {
             headers: {
@@ -3734,6 +4516,26 @@ export interface components {
             };
         };
         /**
+         * @description `invalid_parameter`: A parameter of the request is invalid.
+         *
+         *     `missing_required_parameter`: A required parameter is missing.
+         */
+        "invalid_parameter.missing_required_parameter": {
+            headers: {
+                /** @description Quote it when you report a problem. */
+                "x-request-id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Problem"] & {
+                    error: {
+                        /** @enum {string} */
+                        code: "invalid_parameter" | "missing_required_parameter";
+                    };
+                };
+            };
+        };
+        /**
          * @description `key_missing`: No API key was given. Send exactly one header `Authorization: Bearer ag_…`.
          *
          *     `invalid_api_key`: This API key is not valid: it is mistyped, expired or revoked. Ask an admin of your org for a new one.
@@ -3759,9 +4561,9 @@ export interface components {
          *
          *     `invalid_api_key`: This API key is not valid: it is mistyped, expired or revoked. Ask an admin of your org for a new one.
          *
-         *     `signature_invalid`: The request's signature is not valid.
+         *     `session_invalid`: This takes a signed-in user, and the session is not valid: it is mistyped, has ended, or was revoked. Sign in again.
          */
-        "key_missing.invalid_api_key.signature_invalid": {
+        "key_missing.invalid_api_key.session_invalid": {
             headers: {
                 "www-authenticate"?: string;
                 /** @description Quote it when you report a problem. */
@@ -3772,7 +4574,92 @@ export interface components {
                 "application/json": components["schemas"]["Problem"] & {
                     error: {
                         /** @enum {string} */
-                        code: "key_missing" | "invalid_api_key" | "signature_invalid";
+                        code: "key_missing" | "invalid_api_key" | "session_invalid";
+                    };
+                };
+            };
+        };
+        /**
+         * @description `key_missing`: No API key was given. Send exactly one header `Authorization: Bearer ag_…`.
+         *
+         *     `invalid_api_key`: This API key is not valid: it is mistyped, expired or revoked. Ask an admin of your org for a new one.
+         *
+         *     `session_invalid`: This takes a signed-in user, and the session is not valid: it is mistyped, has ended, or was revoked. Sign in again.
+         *
+         *     `signature_invalid`: The request's signature is not valid.
+         */
+        "key_missing.invalid_api_key.session_invalid.signature_invalid": {
+            headers: {
+                "www-authenticate"?: string;
+                /** @description Quote it when you report a problem. */
+                "x-request-id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Problem"] & {
+                    error: {
+                        /** @enum {string} */
+                        code: "key_missing" | "invalid_api_key" | "session_invalid" | "signature_invalid";
+                    };
+                };
+            };
+        };
+        /**
+         * @description `key_missing`: No API key was given. Send exactly one header `Authorization: Bearer ag_…`.
+         *
+         *     `session_invalid`: This takes a signed-in user, and the session is not valid: it is mistyped, has ended, or was revoked. Sign in again.
+         */
+        "key_missing.session_invalid": {
+            headers: {
+                "www-authenticate"?: string;
+                /** @description Quote it when you report a problem. */
+                "x-request-id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Problem"] & {
+                    error: {
+                        /** @enum {string} */
+                        code: "key_missing" | "session_invalid";
+                    };
+                };
+            };
+        };
+        /**
+         * @description `key_missing`: No API key was given. Send exactly one header `Authorization: Bearer ag_…`.
+         *
+         *     `session_invalid`: This takes a signed-in user, and the session is not valid: it is mistyped, has ended, or was revoked. Sign in again.
+         *
+         *     `sign_in_failed`: The e-mail address or the password is wrong.
+         */
+        "key_missing.session_invalid.sign_in_failed": {
+            headers: {
+                "www-authenticate"?: string;
+                /** @description Quote it when you report a problem. */
+                "x-request-id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Problem"] & {
+                    error: {
+                        /** @enum {string} */
+                        code: "key_missing" | "session_invalid" | "sign_in_failed";
+                    };
+                };
+            };
+        };
+        /** @description `missing_required_parameter`: A required parameter is missing. */
+        missing_required_parameter: {
+            headers: {
+                /** @description Quote it when you report a problem. */
+                "x-request-id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Problem"] & {
+                    error: {
+                        /** @enum {string} */
+                        code: "missing_required_parameter";
                     };
                 };
             };
@@ -3831,6 +4718,50 @@ export interface components {
                 };
             };
         };
+        /**
+         * @description `request_malformed`: The request is malformed.
+         *
+         *     `missing_required_parameter`: A required parameter is missing.
+         */
+        "request_malformed.missing_required_parameter": {
+            headers: {
+                /** @description Quote it when you report a problem. */
+                "x-request-id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Problem"] & {
+                    error: {
+                        /** @enum {string} */
+                        code: "request_malformed" | "missing_required_parameter";
+                    };
+                };
+            };
+        };
+        /**
+         * @description `role_missing`: Your role in this organization does not allow this. Ask one of its owners or admins.
+         *
+         *     `cross_site_request`: The request was refused: another site may have made your browser send it.
+         *
+         *     `scope_missing`: This API key lacks the scope that the call needs.
+         *
+         *     `org_suspended`: This organization is suspended. Ask the operator of this gateway.
+         */
+        "role_missing.cross_site_request.scope_missing.org_suspended": {
+            headers: {
+                /** @description Quote it when you report a problem. */
+                "x-request-id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Problem"] & {
+                    error: {
+                        /** @enum {string} */
+                        code: "role_missing" | "cross_site_request" | "scope_missing" | "org_suspended";
+                    };
+                };
+            };
+        };
         /** @description `runner_unknown`: This runner is not known any more. Register again. */
         runner_unknown: {
             headers: {
@@ -3847,13 +4778,10 @@ export interface components {
                 };
             };
         };
-        /**
-         * @description `scope_missing`: This API key lacks the scope that the call needs.
-         *
-         *     `org_suspended`: This organization is suspended. Ask the operator of this gateway.
-         */
-        "scope_missing.org_suspended": {
+        /** @description `sign_in_failed`: The e-mail address or the password is wrong. */
+        sign_in_failed: {
             headers: {
+                "www-authenticate"?: string;
                 /** @description Quote it when you report a problem. */
                 "x-request-id"?: string;
                 [name: string]: unknown;
@@ -3862,7 +4790,7 @@ export interface components {
                 "application/json": components["schemas"]["Problem"] & {
                     error: {
                         /** @enum {string} */
-                        code: "scope_missing" | "org_suspended";
+                        code: "sign_in_failed";
                     };
                 };
             };
@@ -3898,6 +4826,46 @@ export interface components {
                     error: {
                         /** @enum {string} */
                         code: "store_unavailable";
+                    };
+                };
+            };
+        };
+        /**
+         * @description `token_invalid`: This token is not valid: it is mistyped, was used, or is too old. Ask for a new mail.
+         *
+         *     `body_malformed`: The request body is not a valid JSON object.
+         *
+         *     `request_malformed`: The request is malformed.
+         */
+        "token_invalid.body_malformed.request_malformed": {
+            headers: {
+                /** @description Quote it when you report a problem. */
+                "x-request-id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Problem"] & {
+                    error: {
+                        /** @enum {string} */
+                        code: "token_invalid" | "body_malformed" | "request_malformed";
+                    };
+                };
+            };
+        };
+        /** @description `too_many_tries`: Too many tries. Wait as long as `retry-after` says. */
+        too_many_tries: {
+            headers: {
+                /** @description Seconds. */
+                "retry-after"?: number;
+                /** @description Quote it when you report a problem. */
+                "x-request-id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Problem"] & {
+                    error: {
+                        /** @enum {string} */
+                        code: "too_many_tries";
                     };
                 };
             };
@@ -4736,6 +5704,426 @@ export interface operations {
             503: components["responses"]["store_unavailable"];
         };
     };
+    audit_list: {
+        parameters: {
+            query?: {
+                /** @description The id of a key or a user. */
+                actor?: string;
+                /** @description The name of an action. */
+                action?: string;
+                /** @description The id of what was changed. */
+                subject?: string;
+                /** @description From then on. */
+                since?: string;
+                /** @description Before that. */
+                until?: string;
+                /** @example 20 */
+                limit?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AuditEntry"];
+                };
+            };
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    audit_export: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    devices_look: {
+        parameters: {
+            query: {
+                /** @example BCDF-GHJK */
+                user_code: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WaitingDevice"];
+                };
+            };
+            400: components["responses"]["invalid_parameter"];
+            401: components["responses"]["key_missing.session_invalid"];
+            403: components["responses"]["cross_site_request"];
+            404: components["responses"]["not_found"];
+            429: components["responses"]["too_many_tries"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    devices_ask: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "client": "ag on ada's laptop"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewDevice"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceLogin"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed"];
+            403: components["responses"]["cross_site_request"];
+            408: components["responses"]["body_timeout"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["too_many_tries"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    devices_decide: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "approve": true,
+                 *       "user_code": "BCDF-GHJK"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DeviceDecision"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["body_malformed.request_malformed"];
+            401: components["responses"]["key_missing.session_invalid"];
+            403: components["responses"]["cross_site_request"];
+            404: components["responses"]["not_found"];
+            408: components["responses"]["body_timeout"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["too_many_tries"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    devices_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "device_code": "agd_…"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DeviceCode"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionToken"];
+                };
+            };
+            400: components["responses"]["authorization_pending.slow_down.access_denied.expired_token.body_malformed.request_malformed"];
+            403: components["responses"]["cross_site_request"];
+            408: components["responses"]["body_timeout"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    accounts_forgot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "email": "ada@example.org"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ForgottenPassword"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Mailed"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed"];
+            403: components["responses"]["cross_site_request"];
+            408: components["responses"]["body_timeout"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["too_many_tries"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    accounts_reset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "password": "correct horse battery staple",
+                 *       "token": "agm_…"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PasswordReset"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["token_invalid.body_malformed.request_malformed"];
+            403: components["responses"]["cross_site_request"];
+            408: components["responses"]["body_timeout"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["too_many_tries"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["overloaded.store_unavailable"];
+        };
+    };
+    accounts_sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "carrier": "bearer",
+                 *       "email": "ada@example.org",
+                 *       "password": "correct horse battery staple"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SignIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionToken"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed"];
+            401: components["responses"]["sign_in_failed"];
+            403: components["responses"]["cross_site_request"];
+            408: components["responses"]["body_timeout"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["too_many_tries"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["overloaded.store_unavailable"];
+        };
+    };
+    accounts_sign_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["key_missing.session_invalid"];
+            403: components["responses"]["cross_site_request"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    accounts_sign_up: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "email": "ada@example.org",
+                 *       "name": "Ada",
+                 *       "password": "correct horse battery staple"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewAccount"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Mailed"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed"];
+            403: components["responses"]["cross_site_request"];
+            408: components["responses"]["body_timeout"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["too_many_tries"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["overloaded.store_unavailable"];
+        };
+    };
+    accounts_verify: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "password": "correct horse battery staple",
+                 *       "token": "agm_…"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Confirmation"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionToken"];
+                };
+            };
+            400: components["responses"]["token_invalid.body_malformed.request_malformed"];
+            401: components["responses"]["sign_in_failed"];
+            403: components["responses"]["cross_site_request"];
+            408: components["responses"]["body_timeout"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["too_many_tries"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["overloaded.store_unavailable"];
+        };
+    };
     catalog_list: {
         parameters: {
             query?: {
@@ -4760,9 +6148,10 @@ export interface operations {
                     "application/json": components["schemas"]["Page_CatalogItem"];
                 };
             };
-            400: components["responses"]["invalid_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -4789,9 +6178,10 @@ export interface operations {
                     "application/json": components["schemas"]["Page_Credential"];
                 };
             };
-            400: components["responses"]["invalid_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -4831,9 +6221,10 @@ export interface operations {
                     "application/json": components["schemas"]["Changed_Credential"];
                 };
             };
-            400: components["responses"]["body_malformed.request_malformed"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
@@ -4862,8 +6253,9 @@ export interface operations {
                     "application/json": components["schemas"]["Credential"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -4889,8 +6281,9 @@ export interface operations {
                     "application/json": components["schemas"]["Changed_Deleted_CredentialId"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
             500: components["responses"]["internal_error"];
@@ -4926,9 +6319,9 @@ export interface operations {
                     "application/json": components["schemas"]["Changed_Credential"];
                 };
             };
-            400: components["responses"]["body_malformed.request_malformed"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
@@ -4959,9 +6352,10 @@ export interface operations {
                     "application/json": components["schemas"]["Page_Endpoint"];
                 };
             };
-            400: components["responses"]["invalid_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5001,9 +6395,10 @@ export interface operations {
                     "application/json": components["schemas"]["Changed_Endpoint"];
                 };
             };
-            400: components["responses"]["body_malformed.request_malformed"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
@@ -5032,8 +6427,9 @@ export interface operations {
                     "application/json": components["schemas"]["Endpoint"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -5068,9 +6464,9 @@ export interface operations {
                     "application/json": components["schemas"]["Changed_Endpoint"];
                 };
             };
-            400: components["responses"]["body_malformed.request_malformed"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict"];
@@ -5116,9 +6512,9 @@ export interface operations {
                     "application/json": components["schemas"]["Changed_Publication"];
                 };
             };
-            400: components["responses"]["body_malformed.request_malformed"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict.idempotency_mismatch"];
@@ -5148,8 +6544,9 @@ export interface operations {
                     "application/json": components["schemas"]["Changed_Endpoint"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -5175,8 +6572,9 @@ export interface operations {
                     "application/json": components["schemas"]["Gate"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -5234,9 +6632,9 @@ export interface operations {
                     "application/json": components["schemas"]["Changed_Gate"];
                 };
             };
-            400: components["responses"]["body_malformed.request_malformed.unsupported_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter.unsupported_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict"];
@@ -5270,9 +6668,9 @@ export interface operations {
                     "application/json": components["schemas"]["Page_Publication"];
                 };
             };
-            400: components["responses"]["invalid_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -5314,9 +6712,9 @@ export interface operations {
                     "application/json": components["schemas"]["Changed_Publication"];
                 };
             };
-            400: components["responses"]["body_malformed.request_malformed"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict.idempotency_mismatch"];
@@ -5349,9 +6747,9 @@ export interface operations {
                     "application/json": components["schemas"]["Publication"];
                 };
             };
-            400: components["responses"]["invalid_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -5378,8 +6776,9 @@ export interface operations {
                     "application/json": components["schemas"]["Changed_Publication"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
             500: components["responses"]["internal_error"];
@@ -5410,9 +6809,9 @@ export interface operations {
                     "application/json": components["schemas"]["Page_Version"];
                 };
             };
-            400: components["responses"]["invalid_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -5460,9 +6859,9 @@ export interface operations {
                     "application/json": components["schemas"]["Changed_Version"];
                 };
             };
-            400: components["responses"]["body_malformed.request_malformed"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict.idempotency_mismatch"];
@@ -5493,8 +6892,9 @@ export interface operations {
                     "application/json": components["schemas"]["Version"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -5520,8 +6920,9 @@ export interface operations {
                     "application/json": components["schemas"]["Changed_Endpoint"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -5551,9 +6952,10 @@ export interface operations {
                     "application/json": components["schemas"]["List_Eval"];
                 };
             };
-            400: components["responses"]["invalid_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5615,9 +7017,10 @@ export interface operations {
                     "application/json": components["schemas"]["Eval"];
                 };
             };
-            400: components["responses"]["body_malformed.request_malformed.unsupported_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter.unsupported_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
@@ -5646,8 +7049,9 @@ export interface operations {
                     "application/json": components["schemas"]["Eval"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -5682,9 +7086,9 @@ export interface operations {
                     "application/json": components["schemas"]["Eval"];
                 };
             };
-            400: components["responses"]["body_malformed.request_malformed"];
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
@@ -5713,8 +7117,9 @@ export interface operations {
                     "application/json": components["schemas"]["DeletedEval"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
             500: components["responses"]["internal_error"];
@@ -5747,9 +7152,9 @@ export interface operations {
                     "application/json": components["schemas"]["List_EvalRun"];
                 };
             };
-            400: components["responses"]["invalid_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -5813,9 +7218,9 @@ export interface operations {
                     "application/json": components["schemas"]["EvalRun"];
                 };
             };
-            400: components["responses"]["body_malformed.request_malformed.unsupported_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter.unsupported_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict.idempotency_mismatch"];
@@ -5846,8 +7251,9 @@ export interface operations {
                     "application/json": components["schemas"]["EvalRun"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -5874,8 +7280,9 @@ export interface operations {
                     "application/json": components["schemas"]["EvalRun"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -5902,8 +7309,9 @@ export interface operations {
                     "application/json": components["schemas"]["DeletedRun"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -5930,8 +7338,9 @@ export interface operations {
                     "application/json": components["schemas"]["EvalRun"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -5958,8 +7367,9 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -5992,9 +7402,9 @@ export interface operations {
                     "application/json": components["schemas"]["List_OutputItem"];
                 };
             };
-            400: components["responses"]["invalid_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -6022,8 +7432,9 @@ export interface operations {
                     "application/json": components["schemas"]["OutputItem"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -6053,9 +7464,10 @@ export interface operations {
                     "application/json": components["schemas"]["List_File"];
                 };
             };
-            400: components["responses"]["invalid_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6082,9 +7494,10 @@ export interface operations {
                     "application/json": components["schemas"]["File"];
                 };
             };
-            400: components["responses"]["request_malformed"];
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
@@ -6112,8 +7525,9 @@ export interface operations {
                     "application/json": components["schemas"]["File"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -6139,8 +7553,9 @@ export interface operations {
                     "application/json": components["schemas"]["DeletedFile"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
             500: components["responses"]["internal_error"];
@@ -6167,8 +7582,9 @@ export interface operations {
                     "application/octet-stream": string;
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -6211,9 +7627,10 @@ export interface operations {
                     "application/json": components["schemas"]["GraderRun"];
                 };
             };
-            400: components["responses"]["body_malformed.request_malformed"];
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
@@ -6254,9 +7671,10 @@ export interface operations {
                     "application/json": components["schemas"]["ValidGrader"];
                 };
             };
-            400: components["responses"]["body_malformed.request_malformed"];
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
@@ -6286,9 +7704,10 @@ export interface operations {
                     "application/json": components["schemas"]["Page_Install"];
                 };
             };
-            400: components["responses"]["invalid_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6328,9 +7747,9 @@ export interface operations {
                     "application/json": components["schemas"]["Changed_Install"];
                 };
             };
-            400: components["responses"]["body_malformed.request_malformed"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict.idempotency_mismatch"];
@@ -6360,8 +7779,9 @@ export interface operations {
                     "application/json": components["schemas"]["Install"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -6387,8 +7807,9 @@ export interface operations {
                     "application/json": components["schemas"]["Changed_Deleted_InstallId"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -6423,14 +7844,156 @@ export interface operations {
                     "application/json": components["schemas"]["Changed_Install"];
                 };
             };
-            400: components["responses"]["body_malformed.request_malformed"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    invitations_list: {
+        parameters: {
+            query?: {
+                /** @example 20 */
+                limit?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Invitation"];
+                };
+            };
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    invitations_invite: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "email": "ada@example.org",
+                 *       "role": "developer"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewInvitation"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_Invitation"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            408: components["responses"]["body_timeout"];
+            409: components["responses"]["conflict.idempotency_mismatch"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["too_many_tries"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    invitations_accept: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "token": "agm_…"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Acceptance"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AcceptedInvitation"];
+                };
+            };
+            400: components["responses"]["token_invalid.body_malformed.request_malformed"];
+            401: components["responses"]["key_missing.session_invalid"];
+            403: components["responses"]["cross_site_request"];
+            408: components["responses"]["body_timeout"];
+            409: components["responses"]["conflict"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    invitations_revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["InvitationId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            409: components["responses"]["conflict"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6469,9 +8032,10 @@ export interface operations {
                     "application/json": components["schemas"]["Page_Job"];
                 };
             };
-            400: components["responses"]["invalid_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6513,9 +8077,10 @@ export interface operations {
                     "application/json": components["schemas"]["CreatedJobs"];
                 };
             };
-            400: components["responses"]["body_malformed.request_malformed"];
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
@@ -6544,8 +8109,9 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -6569,8 +8135,9 @@ export interface operations {
                 };
                 content?: never;
             };
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
             500: components["responses"]["internal_error"];
@@ -6610,8 +8177,9 @@ export interface operations {
                     "application/octet-stream": string;
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             /** @description The range lies beyond the end. */
             416: {
@@ -6644,8 +8212,9 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -6683,9 +8252,9 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            400: components["responses"]["invalid_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
@@ -6725,9 +8294,9 @@ export interface operations {
                     "application/octet-stream": string;
                 };
             };
-            400: components["responses"]["invalid_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             /** @description The range lies beyond the end. */
             416: {
@@ -6760,8 +8329,9 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
             500: components["responses"]["internal_error"];
@@ -6790,9 +8360,10 @@ export interface operations {
                     "application/json": components["schemas"]["Page_Key"];
                 };
             };
-            400: components["responses"]["invalid_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6833,9 +8404,10 @@ export interface operations {
                     "application/json": components["schemas"]["Changed_MintedKey"];
                 };
             };
-            400: components["responses"]["body_malformed.request_malformed"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
@@ -6864,8 +8436,9 @@ export interface operations {
                     "application/json": components["schemas"]["Key"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -6891,8 +8464,9 @@ export interface operations {
                     "application/json": components["schemas"]["Changed_Key"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
@@ -6933,12 +8507,210 @@ export interface operations {
                     "application/json": components["schemas"]["Changed_RotatedKey"];
                 };
             };
-            400: components["responses"]["body_malformed.request_malformed"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict.idempotency_mismatch"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    me_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            401: components["responses"]["key_missing.session_invalid"];
+            403: components["responses"]["cross_site_request"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    me_change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Ada Lovelace"
+                 *     }
+                 */
+                "application/json": components["schemas"]["MyChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed"];
+            401: components["responses"]["key_missing.session_invalid"];
+            403: components["responses"]["cross_site_request"];
+            408: components["responses"]["body_timeout"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    me_change_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "current": "tuba-ginger-97-marsh",
+                 *       "password": "correct horse battery staple"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewPassword"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionToken"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed"];
+            401: components["responses"]["key_missing.session_invalid.sign_in_failed"];
+            403: components["responses"]["cross_site_request"];
+            408: components["responses"]["body_timeout"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["too_many_tries"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["overloaded.store_unavailable"];
+        };
+    };
+    members_list: {
+        parameters: {
+            query?: {
+                /** @example 20 */
+                limit?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Member"];
+                };
+            };
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    members_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            409: components["responses"]["conflict"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    members_change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "role": "developer"
+                 *     }
+                 */
+                "application/json": components["schemas"]["RoleChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            408: components["responses"]["body_timeout"];
+            409: components["responses"]["conflict"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
             500: components["responses"]["internal_error"];
@@ -6993,9 +8765,135 @@ export interface operations {
                     "application/json": components["schemas"]["Org"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    orgs_rename: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Acme"
+                 *     }
+                 */
+                "application/json": components["schemas"]["OwnOrgChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Org"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            408: components["responses"]["body_timeout"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    members_leave: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            409: components["responses"]["conflict"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    orgs_list_own: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnOrgs"];
+                };
+            };
+            401: components["responses"]["key_missing.session_invalid"];
+            403: components["responses"]["cross_site_request"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    orgs_create_own: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Acme"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewOwnOrg"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_OwnOrg"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed"];
+            401: components["responses"]["key_missing.session_invalid"];
+            403: components["responses"]["cross_site_request"];
+            408: components["responses"]["body_timeout"];
+            409: components["responses"]["conflict"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7018,8 +8916,10 @@ export interface operations {
                     "application/json": components["schemas"]["Queue"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key.signature_invalid"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7042,8 +8942,10 @@ export interface operations {
                     "application/json": components["schemas"]["Quotas"];
                 };
             };
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7086,12 +8988,113 @@ export interface operations {
                     "application/json": components["schemas"]["Changed_Quotas"];
                 };
             };
-            400: components["responses"]["body_malformed.request_malformed"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    sessions_list: {
+        parameters: {
+            query?: {
+                /** @example 20 */
+                limit?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Session"];
+                };
+            };
+            400: components["responses"]["invalid_parameter"];
+            401: components["responses"]["key_missing.session_invalid"];
+            403: components["responses"]["cross_site_request"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    sessions_revoke_others: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["key_missing.session_invalid"];
+            403: components["responses"]["cross_site_request"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    sessions_rotate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionToken"];
+                };
+            };
+            401: components["responses"]["key_missing.session_invalid"];
+            403: components["responses"]["cross_site_request"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    sessions_revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["key_missing.session_invalid"];
+            403: components["responses"]["cross_site_request"];
+            404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7126,9 +9129,10 @@ export interface operations {
                     "application/json": components["schemas"]["Page_UsageEntry"];
                 };
             };
-            400: components["responses"]["invalid_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key"];
-            403: components["responses"]["scope_missing.org_suspended"];
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };

@@ -26,7 +26,6 @@ pub(crate) struct Origin {
     /// What the client calls itself.
     pub(crate) user_agent: Option<String>,
     /// The request's id.
-    #[expect(dead_code, reason = "the audit trail reads it")]
     pub(crate) request: String,
 }
 

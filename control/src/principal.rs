@@ -71,7 +71,6 @@ pub(crate) enum Actor {
         /// What they are in the org, as it is now.
         role: Role,
         /// The session that they show.
-        #[expect(dead_code, reason = "the audit trail reads it")]
         session: SessionId,
     },
 }

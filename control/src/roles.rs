@@ -7,8 +7,9 @@ pub use crate::keys::Scope;
 use serde::{Deserialize, Serialize};
 
 /// What a user is in an org.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = MemberRole)]
 pub enum Role {
     /// Everything, and who else owns the org.
     Owner,

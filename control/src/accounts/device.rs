@@ -6,7 +6,7 @@ use super::{
     Limit, SignedIn,
     csrf::NotCrossSite,
     sign_in::{begin, take_by_address},
-    signed_in::Carrier,
+    signed_in::{Carrier, HandedOver},
     throttle,
     token::Token,
 };
@@ -38,7 +38,7 @@ const LIFE_S: u32 = 600;
 const INTERVAL_S: u32 = 5;
 
 /// The request of a device.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewDevice {
     /// What the device calls itself.
@@ -46,46 +46,65 @@ pub(crate) struct NewDevice {
 }
 
 /// What the device shows, and asks with.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = DeviceLogin)]
 pub(crate) struct Asked {
+    /// What the device asks with, and never shows.
     device_code: String,
+    /// What the user types.
+    #[schema(example = "BCDF-GHJK")]
     user_code: String,
+    /// Where they type it.
     verification_uri: String,
+    /// The same with the code in it.
     verification_uri_complete: String,
+    /// Seconds.
     expires_in: u32,
+    /// Seconds between two questions.
     interval: u32,
 }
 
 /// The question whether the user has decided.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeviceCode {
     device_code: String,
 }
 
 /// The query of a user who looks at a request.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct UserCode {
+    #[param(example = "BCDF-GHJK")]
     user_code: String,
 }
 
 /// A user's decision.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = DeviceDecision)]
 pub(crate) struct Decision {
     user_code: String,
     approve: bool,
 }
 
 /// A request as the user sees it before they decide: a stranger's looks strange.
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx::FromRow, utoipa::ToSchema)]
+#[schema(as = WaitingDevice)]
 pub(crate) struct Waiting {
     client: String,
     address: Option<String>,
     created_at: DateTime<Utc>,
 }
 
+/// Begins the sign-in of a device without a browser (RFC 8628).
+#[utoipa::path(
+    post,
+    path = "/v1/auth/device",
+    request_body(content = NewDevice, example = json!({"client": "ag on ada's laptop"})),
+    responses((status = 200, body = Asked), (status = 429, description = "too_many_tries")),
+)]
 pub(crate) async fn ask(
     _: NotCrossSite,
     State(app): State<App>,
@@ -132,6 +151,17 @@ fn read_code(text: &str) -> Option<String> {
     (code.len() == CODE_LEN && code.bytes().all(|byte| LETTERS.contains(&byte))).then_some(code)
 }
 
+/// Shows which device waits with this code, before the user decides.
+#[utoipa::path(
+    get,
+    path = "/v1/auth/device",
+    params(UserCode),
+    responses(
+        (status = 200, body = Waiting),
+        (status = 404, description = "not_found"),
+        (status = 429, description = "too_many_tries"),
+    ),
+)]
 pub(crate) async fn look(
     caller: SignedIn,
     State(app): State<App>,
@@ -149,7 +179,17 @@ pub(crate) async fn look(
     Ok(Json(row.ok_or(Code::NotFound)?))
 }
 
-/// Decided once: what was approved or denied stays so.
+/// Approves or denies a device, once: what was decided stays so.
+#[utoipa::path(
+    post,
+    path = "/v1/auth/device/approve",
+    request_body(content = Decision, example = json!({"user_code": "BCDF-GHJK", "approve": true})),
+    responses(
+        (status = 204),
+        (status = 404, description = "not_found"),
+        (status = 429, description = "too_many_tries"),
+    ),
+)]
 pub(crate) async fn decide(
     caller: SignedIn,
     State(app): State<App>,
@@ -168,6 +208,16 @@ pub(crate) async fn decide(
     if decided.rows_affected() == 0 { Err(Code::NotFound.into()) } else { Ok(StatusCode::NO_CONTENT) }
 }
 
+/// Gives an approved device its session, once; until then, says what it waits for.
+#[utoipa::path(
+    post,
+    path = "/v1/auth/device/token",
+    request_body(content = DeviceCode, example = json!({"device_code": "agd_…"})),
+    responses(
+        (status = 200, body = HandedOver<'static>),
+        (status = 400, description = "authorization_pending, slow_down, access_denied, expired_token"),
+    ),
+)]
 pub(crate) async fn token(
     _: NotCrossSite,
     State(app): State<App>,

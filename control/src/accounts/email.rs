@@ -13,8 +13,9 @@ const LOCAL_MAX_LEN: usize = 64;
 const LOCAL_MARKS: &str = ".!#$%&'*+/=?^_`{|}~-";
 
 /// An address in its one spelling.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String")]
+#[schema(value_type = String, format = "email", max_length = 254, example = "ada@example.org")]
 pub(crate) struct Email(String);
 
 impl Email {

@@ -1,6 +1,6 @@
 //! `GET /v1/me`, `PATCH /v1/me`, `POST /v1/me/password`: a user's own account.
 
-use super::{Limit, SignedIn, password::Password, sessions, throttle, users};
+use super::{Limit, SignedIn, password::Password, sessions, signed_in::HandedOver, throttle, users};
 use crate::{
     app::App,
     body::Body,
@@ -16,7 +16,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 
 /// A user as they read themselves.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct Me {
     id: UserId,
     name: String,
@@ -25,20 +25,22 @@ pub(crate) struct Me {
 }
 
 /// The request to change it; what is not named stays.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MyChange {
     name: Option<Label>,
 }
 
 /// The request for another password.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPassword {
     current: Password,
     password: Password,
 }
 
+/// Reads one's own account.
+#[utoipa::path(get, path = "/v1/me", responses((status = 200, body = Me)))]
 pub(crate) async fn get(caller: SignedIn, State(app): State<App>) -> Answer<Json<Me>> {
     let mut system = app.system().acquire().await?;
     let profile = users::profiles(&mut system, &[caller.user]).await?.remove(&caller.user);
@@ -47,6 +49,13 @@ pub(crate) async fn get(caller: SignedIn, State(app): State<App>) -> Answer<Json
     Ok(Json(Me { id: caller.user, name: profile.name, email: profile.email, session }))
 }
 
+/// Changes one's own account.
+#[utoipa::path(
+    patch,
+    path = "/v1/me",
+    request_body(content = MyChange, example = json!({"name": "Ada Lovelace"})),
+    responses((status = 200, body = Me)),
+)]
 pub(crate) async fn change(
     caller: SignedIn,
     State(app): State<App>,
@@ -59,7 +68,21 @@ pub(crate) async fn change(
     get(caller, State(app)).await
 }
 
-/// Takes the current password again; every other session ends, and this one's token is another from now on.
+/// Changes the password, for the current one; every other session ends, and this one's token is another from now on.
+#[utoipa::path(
+    post,
+    path = "/v1/me/password",
+    request_body(
+        content = NewPassword,
+        example = json!({"current": "tuba-ginger-97-marsh", "password": "correct horse battery staple"})
+    ),
+    responses(
+        (status = 200, body = HandedOver<'static>),
+        (status = 401, description = "sign_in_failed"),
+        (status = 429, description = "too_many_tries"),
+        (status = 503, description = "overloaded"),
+    ),
+)]
 pub(crate) async fn change_password(
     caller: SignedIn,
     State(app): State<App>,

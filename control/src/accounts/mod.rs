@@ -40,6 +40,33 @@ pub(crate) use users::{email_of, profiles};
 
 use sqlx::PgConnection;
 
+/// What the OpenAPI document says of getting an account and a session.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(
+    sign_up::sign_up,
+    sign_up::verify,
+    sign_in::sign_in,
+    sign_in::sign_out,
+    reset::forgot,
+    reset::reset
+))]
+pub(crate) struct Docs;
+
+/// What it says of devices without a browser.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(device::ask, device::look, device::decide, device::token))]
+pub(crate) struct DeviceDocs;
+
+/// What it says of one's own account.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(me::get, me::change, me::change_password))]
+pub(crate) struct MeDocs;
+
+/// What it says of sessions.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(sessions::list, sessions::revoke_others, sessions::rotate, sessions::revoke))]
+pub(crate) struct SessionDocs;
+
 /// Forgets what has expired; gives how many rows.
 pub(crate) async fn forget_expired(system: &mut PgConnection) -> Result<u64, sqlx::Error> {
     let mut gone = sessions::forget_expired(system).await?;

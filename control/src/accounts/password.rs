@@ -18,8 +18,9 @@ const SCORE_MIN: Score = Score::Three;
 const BREACHED: &str = include_str!("common_passwords.txt");
 
 /// A password as somebody typed it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String")]
+#[schema(value_type = String, format = Password, min_length = 1, max_length = 128)]
 pub(crate) struct Password(Secret<String>);
 
 impl Password {

@@ -4,8 +4,8 @@
 //! reset ends every session, and its token is used up with all others of the account.
 
 use super::{
-    Email, Limit, csrf::NotCrossSite, password::Password, sessions, sign_in::take_by_address, throttle,
-    token::Token, users,
+    Email, Limit, csrf::NotCrossSite, password::Password, sessions, sign_in::take_by_address,
+    sign_up::Mailed, throttle, token::Token, users,
 };
 use crate::{
     app::App,
@@ -22,20 +22,29 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// The request of somebody who has forgotten their password.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ForgottenPassword)]
 pub(crate) struct Forgotten {
     email: Email,
 }
 
 /// The request to set a new one.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PasswordReset)]
 pub(crate) struct Reset {
     token: String,
     password: Password,
 }
 
+/// Asks for the mail with which a new password is set. The answer is the same whether there is an account or not.
+#[utoipa::path(
+    post,
+    path = "/v1/auth/forgot",
+    request_body(content = Forgotten, example = json!({"email": "ada@example.org"})),
+    responses((status = 202, body = Mailed), (status = 429, description = "too_many_tries")),
+)]
 pub(crate) async fn forgot(
     _: NotCrossSite,
     State(app): State<App>,
@@ -80,6 +89,18 @@ pub(crate) async fn letter(app: &App, db: &mut PgConnection, id: Uuid) -> Result
     Ok(Some(mail::letters::reset(app, email.as_str(), &token.text)))
 }
 
+/// Sets a new password, for the mail's token; every session ends.
+#[utoipa::path(
+    post,
+    path = "/v1/auth/reset",
+    request_body(content = Reset, example = json!({"token": "agm_…", "password": "correct horse battery staple"})),
+    responses(
+        (status = 204),
+        (status = 400, description = "token_invalid"),
+        (status = 429, description = "too_many_tries"),
+        (status = 503, description = "overloaded"),
+    ),
+)]
 pub(crate) async fn reset(
     _: NotCrossSite,
     State(app): State<App>,

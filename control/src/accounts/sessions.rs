@@ -4,7 +4,7 @@
 //! its token is as unknown as any. Its token is made when it begins, and anew by a rotation or a changed password: one
 //! that was known before somebody signed in is never one afterwards.
 
-use super::{SignedIn, token::Token};
+use super::{SignedIn, signed_in::HandedOver, token::Token};
 use crate::{
     app::App,
     error::{Answer, Error},
@@ -31,7 +31,7 @@ pub(super) const ABSOLUTE_DAYS: u32 = 30;
 const SEEN_STEP_S: f64 = 60.0;
 
 /// A session as its user reads it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Session {
     id: SessionId,
     /// Whether it is the one that asks.
@@ -156,6 +156,13 @@ pub(super) async fn forget_expired(system: &mut PgConnection) -> Result<u64, sql
     Ok(sqlx::query("DELETE FROM sessions WHERE expires_at < now()").execute(system).await?.rows_affected())
 }
 
+/// Lists one's own sessions, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/sessions",
+    params(PageQuery),
+    responses((status = 200, body = Page<Session>)),
+)]
 pub(crate) async fn list(
     caller: SignedIn,
     State(app): State<App>,
@@ -191,6 +198,8 @@ pub(crate) async fn list(
     Ok(Json(list.answer(&app, wanted.size(), sessions, |session: &Session| session.id.uuid())?))
 }
 
+/// Ends a session.
+#[utoipa::path(delete, path = "/v1/sessions/{id}", params(("id" = SessionId, Path)), responses((status = 204)))]
 pub(crate) async fn revoke(
     caller: SignedIn,
     State(app): State<App>,
@@ -204,12 +213,16 @@ pub(crate) async fn revoke(
     }
 }
 
+/// Ends every session but the one that asks.
+#[utoipa::path(delete, path = "/v1/sessions", responses((status = 204)))]
 pub(crate) async fn revoke_others(caller: SignedIn, State(app): State<App>) -> Answer<StatusCode> {
     let mut system = app.system().acquire().await?;
     end_all(&mut system, caller.user, Some(caller.session)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Gives the session a new token; the old one is nobody's from now on.
+#[utoipa::path(post, path = "/v1/sessions/rotate", responses((status = 200, body = HandedOver<'static>)))]
 pub(crate) async fn rotate(caller: SignedIn, State(app): State<App>) -> Answer<Response> {
     let mut system = app.system().acquire().await?;
     let token = renew(&app, &mut system, caller.session).await?;

@@ -4,7 +4,11 @@
 //! counted per account and per client address before the password is looked at.
 
 use super::{
-    Email, Limit, SignedIn, cookie, csrf::NotCrossSite, password::Password, sessions, signed_in::Carrier,
+    Email, Limit, SignedIn, cookie,
+    csrf::NotCrossSite,
+    password::Password,
+    sessions,
+    signed_in::{Carrier, HandedOver},
     throttle, users,
 };
 use crate::{
@@ -22,8 +26,9 @@ use axum::{
 use serde::Deserialize;
 
 /// The request.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = SignIn)]
 pub(crate) struct Credentials {
     email: Email,
     password: Password,
@@ -38,6 +43,21 @@ pub(super) async fn take_by_address(app: &App, name: &'static str, origin: &Orig
     throttle::take(app.system(), Limit::of_address(app, name), &address.to_string()).await
 }
 
+/// Signs in by e-mail address and password.
+#[utoipa::path(
+    post,
+    path = "/v1/auth/sign-in",
+    request_body(
+        content = Credentials,
+        example = json!({"email": "ada@example.org", "password": "correct horse battery staple", "carrier": "bearer"})
+    ),
+    responses(
+        (status = 200, body = HandedOver<'static>),
+        (status = 401, description = "sign_in_failed"),
+        (status = 429, description = "too_many_tries"),
+        (status = 503, description = "overloaded"),
+    ),
+)]
 pub(crate) async fn sign_in(
     _: NotCrossSite,
     State(app): State<App>,
@@ -68,6 +88,8 @@ pub(super) async fn begin(app: &App, user: UserId, origin: Origin, carrier: Carr
     SignedIn::new(user, session, origin, carrier).hand_over(StatusCode::OK, &token)
 }
 
+/// Ends the session that asks.
+#[utoipa::path(post, path = "/v1/auth/sign-out", responses((status = 204)))]
 pub(crate) async fn sign_out(caller: SignedIn, State(app): State<App>) -> Answer<Response> {
     let mut system = app.system().acquire().await?;
     sessions::end(&mut system, caller.user, caller.session).await?;

@@ -9,7 +9,7 @@ use super::{
     csrf::NotCrossSite,
     password::Password,
     sign_in::{begin, take_by_address},
-    signed_in::Carrier,
+    signed_in::{Carrier, HandedOver},
     throttle,
     token::Token,
     users,
@@ -31,7 +31,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// The request to sign up.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewAccount {
     email: Email,
@@ -40,7 +40,7 @@ pub(crate) struct NewAccount {
 }
 
 /// The request to confirm.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Confirmation {
     token: String,
@@ -49,6 +49,28 @@ pub(crate) struct Confirmation {
     carrier: Carrier,
 }
 
+/// That a mail will be written, if there is one to write.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "the answer is one word; this is for the document")]
+pub(super) struct Mailed {
+    #[schema(example = "mailed")]
+    status: String,
+}
+
+/// Asks for an account. The answer is the same whether the address has one or not; the mail says it.
+#[utoipa::path(
+    post,
+    path = "/v1/auth/sign-up",
+    request_body(
+        content = NewAccount,
+        example = json!({"email": "ada@example.org", "password": "correct horse battery staple", "name": "Ada"})
+    ),
+    responses(
+        (status = 202, body = Mailed),
+        (status = 429, description = "too_many_tries"),
+        (status = 503, description = "overloaded"),
+    ),
+)]
 pub(crate) async fn sign_up(
     _: NotCrossSite,
     State(app): State<App>,
@@ -97,6 +119,22 @@ pub(crate) async fn letter(app: &App, db: &mut PgConnection, id: Uuid) -> Result
     Ok(Some(mail::letters::verify(app, email.as_str(), &token.text)))
 }
 
+/// Confirms a sign-up by the mail's token and its password, and begins a session.
+#[utoipa::path(
+    post,
+    path = "/v1/auth/verify",
+    request_body(
+        content = Confirmation,
+        example = json!({"token": "agm_…", "password": "correct horse battery staple"})
+    ),
+    responses(
+        (status = 200, body = HandedOver<'static>),
+        (status = 400, description = "token_invalid"),
+        (status = 401, description = "sign_in_failed"),
+        (status = 429, description = "too_many_tries"),
+        (status = 503, description = "overloaded"),
+    ),
+)]
 pub(crate) async fn verify(
     _: NotCrossSite,
     State(app): State<App>,

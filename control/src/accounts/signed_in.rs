@@ -16,8 +16,9 @@ use axum::{
 use serde::{Deserialize, Serialize};
 
 /// How a session's token goes to and fro.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = SessionCarrier)]
 pub(crate) enum Carrier {
     /// In the cookie: for browsers, whose scripts never see it.
     #[default]
@@ -38,12 +39,13 @@ pub(crate) struct SignedIn {
     carrier: Carrier,
 }
 
-/// The answer that begins or renews a session.
-#[derive(Serialize)]
-struct HandedOver<'a> {
+/// The answer that begins or renews a session; where its carrier is the cookie, `set-cookie` has the token.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = SessionToken)]
+pub(super) struct HandedOver<'a> {
     user: UserId,
     session: SessionId,
-    /// Only for programs.
+    /// Only for programs: where the carrier is `bearer`.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
 }

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// One change.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AuditEntry)]
 pub struct Entry {
     /// Its id; carries its time.
     pub id: AuditId,
@@ -31,14 +32,17 @@ pub struct Entry {
     /// From where; nothing of it where the system acted by itself.
     pub origin: From,
     /// What was there before, secrets masked.
+    #[schema(value_type = Option<serde_json::Value>)]
     pub before: Option<Box<RawValue>>,
     /// What is there now, secrets masked.
+    #[schema(value_type = Option<serde_json::Value>)]
     pub after: Option<Box<RawValue>>,
 }
 
 /// Who did it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AuditActor)]
 pub struct Actor {
     /// `key`, `user`, `operator` or `system`.
     pub kind: String,
@@ -51,8 +55,9 @@ pub struct Actor {
 }
 
 /// What it was done to.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AuditSubject)]
 pub struct Subject {
     /// The noun.
     pub kind: String,
@@ -61,8 +66,9 @@ pub struct Subject {
 }
 
 /// Where the request came from.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AuditOrigin)]
 pub struct From {
     /// The client's address.
     pub address: Option<String>,

@@ -55,6 +55,12 @@ struct Going {
     ended: bool,
 }
 
+/// Exports the org's whole chain in order, one JSON object a line, the signed head last.
+#[utoipa::path(
+    get,
+    path = "/v1/audit/export",
+    responses((status = 200, body = String, content_type = "application/x-ndjson")),
+)]
 pub(crate) async fn export(member: Member, State(app): State<App>) -> Answer<Response> {
     let mut going = Going { app, org: member.org, head: None, ended: false };
     // What fails at once is an answer; what fails later cuts the stream.

@@ -20,8 +20,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// The query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct AuditQuery {
     /// The id of a key or a user.
     actor: Option<String>,
@@ -33,6 +34,7 @@ pub(crate) struct AuditQuery {
     since: Option<DateTime<Utc>>,
     /// Before that.
     until: Option<DateTime<Utc>>,
+    #[param(value_type = Option<i64>, example = 20)]
     limit: Option<String>,
     cursor: Option<String>,
 }
@@ -52,6 +54,13 @@ impl AuditQuery {
     }
 }
 
+/// Lists the org's audit trail, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/audit",
+    params(AuditQuery),
+    responses((status = 200, body = Page<Entry>)),
+)]
 pub(crate) async fn list(
     member: Member,
     State(app): State<App>,

@@ -21,5 +21,10 @@ pub(crate) use list::list;
 pub(crate) use note::{Note, record};
 pub(crate) use sequencer::run;
 
+/// What the OpenAPI document says of these routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(list::list, export::export))]
+pub(crate) struct Docs;
+
 #[cfg(test)]
 mod chain_tests;

@@ -15,6 +15,7 @@ use alphagate_contract::{
 };
 use axum::{Json, extract::State};
 use serde::Serialize;
+use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 

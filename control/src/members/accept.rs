@@ -23,19 +23,31 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// The request.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Acceptance {
     token: String,
 }
 
 /// Where the user is in now.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = AcceptedInvitation)]
 pub(crate) struct Accepted {
     org: OrgId,
     role: Role,
 }
 
+/// Accepts an invitation by the mail's token, as the user whose address it went to.
+#[utoipa::path(
+    post,
+    path = "/v1/invitations/accept",
+    request_body(content = Acceptance, example = json!({"token": "agm_…"})),
+    responses(
+        (status = 200, body = Accepted),
+        (status = 400, description = "token_invalid"),
+        (status = 409, description = "conflict"),
+    ),
+)]
 pub(crate) async fn accept(
     caller: SignedIn,
     State(app): State<App>,

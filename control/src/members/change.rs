@@ -24,12 +24,20 @@ use serde::Deserialize;
 use sqlx::PgConnection;
 
 /// The request.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RoleChange {
     role: Role,
 }
 
+/// Gives a member another role, up to one's own power.
+#[utoipa::path(
+    patch,
+    path = "/v1/members/{id}",
+    params(("id" = UserId, Path)),
+    request_body(content = RoleChange, example = json!({"role": "developer"})),
+    responses((status = 200, body = Member), (status = 409, description = "conflict")),
+)]
 pub(crate) async fn change(
     caller: Caller,
     State(app): State<App>,
@@ -56,6 +64,13 @@ pub(crate) async fn change(
     Ok(Json(member))
 }
 
+/// Takes a member out of the org.
+#[utoipa::path(
+    delete,
+    path = "/v1/members/{id}",
+    params(("id" = UserId, Path)),
+    responses((status = 204), (status = 409, description = "conflict")),
+)]
 pub(crate) async fn remove(
     caller: Caller,
     State(app): State<App>,
@@ -70,6 +85,12 @@ pub(crate) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Leaves the org.
+#[utoipa::path(
+    post,
+    path = "/v1/org/leave",
+    responses((status = 204), (status = 409, description = "conflict")),
+)]
 pub(crate) async fn leave(caller: Caller, State(app): State<App>) -> Answer<StatusCode> {
     let Actor::User { id: user, .. } = caller.actor else {
         return Err(Error::internal("a key cannot leave"));

@@ -7,7 +7,7 @@ use crate::{
     app::App,
     audit::{self, Note},
     body::{Body, from_word, word},
-    change::{Begun, Change, Effect},
+    change::{Begun, Change, Changed, Effect},
     error::{Answer, Error},
     mail::{self, Kind, Letter, letters},
     orgs,
@@ -27,7 +27,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// The request.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewInvitation {
     email: Email,
@@ -35,7 +35,7 @@ pub(crate) struct NewInvitation {
 }
 
 /// An invitation as the org sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Invitation {
     id: InvitationId,
     email: String,
@@ -81,6 +81,17 @@ impl TryFrom<Row> for Invitation {
     }
 }
 
+/// Invites an address into the org, up to one's own power; the token is in the mail only.
+#[utoipa::path(
+    post,
+    path = "/v1/invitations",
+    request_body(content = NewInvitation, example = json!({"email": "ada@example.org", "role": "developer"})),
+    responses(
+        (status = 201, body = Changed<Invitation>),
+        (status = 409, description = "conflict, idempotency_mismatch"),
+        (status = 429, description = "too_many_tries"),
+    ),
+)]
 pub(crate) async fn invite(caller: Caller, State(app): State<App>, body: Body<NewInvitation>) -> Answer {
     let NewInvitation { email, role } = body.value;
     caller.must_grant(Power::Role(role), "role")?;
@@ -151,6 +162,13 @@ pub(crate) async fn letter(app: &App, db: &mut PgConnection, id: Uuid) -> Result
     Ok(Some(letters::invitation(app, &email, &name, &role, &token.text)))
 }
 
+/// Lists the org's invitations, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/invitations",
+    params(PageQuery),
+    responses((status = 200, body = Page<Invitation>)),
+)]
 pub(crate) async fn list(
     caller: Caller,
     State(app): State<App>,
@@ -173,6 +191,12 @@ pub(crate) async fn list(
 }
 
 /// Takes an invitation back; one that was accepted stays as it is, and is 409.
+#[utoipa::path(
+    delete,
+    path = "/v1/invitations/{id}",
+    params(("id" = InvitationId, Path)),
+    responses((status = 204), (status = 409, description = "conflict")),
+)]
 pub(crate) async fn revoke(
     caller: Caller,
     State(app): State<App>,

@@ -18,7 +18,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// A member as the others see them.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Member {
     /// The user.
     id: UserId,
@@ -31,6 +31,13 @@ pub(crate) struct Member {
 
 type Row = (Uuid, String, DateTime<Utc>);
 
+/// Lists who is in the org, and as what.
+#[utoipa::path(
+    get,
+    path = "/v1/members",
+    params(PageQuery),
+    responses((status = 200, body = Page<Member>)),
+)]
 pub(crate) async fn list(
     caller: Caller,
     State(app): State<App>,

@@ -29,6 +29,16 @@ use alphagate_contract::{
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+/// What the OpenAPI document says of members.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(list::list, change::change, change::remove, change::leave))]
+pub(crate) struct Docs;
+
+/// What it says of invitations.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(invite::invite, invite::list, invite::revoke, accept::accept))]
+pub(crate) struct InvitationDocs;
+
 /// Most orgs of one user: all of them are in one answer.
 pub(crate) const ORGS_MAX: usize = 100;
 

@@ -29,7 +29,7 @@ pub(super) fn schemes() -> Value {
     json!({
         "api_key": bearer("An org's API key; its scopes say what it may do.", "ag_live_…"),
         "session": bearer("A session of a signed-in user; `x-ag-org` says for which org, the personal one if not.", "ags_…"),
-        "session_cookie": {"type": "apiKey", "in": "cookie", "name": crate::accounts::SESSION_COOKIE, "description": "The same session in a browser."},
+        "session_cookie": {"type": "apiKey", "in": "cookie", "name": crate::accounts::SESSION_COOKIE, "description": "The same session in a browser; with `x-ag-csrf: 1` on every change."},
         "operator_token": bearer("The operator's token, from control's settings.", "hex"),
         "runner_token": bearer("What a host registers with.", "ag_rnr_…"),
         "edge_signature": header("The edge's signature over the request.", SIGNATURE_HEADER),

@@ -21,11 +21,12 @@ pub(super) struct Takes {
     pub(super) body: bool,
 }
 
-/// What everybody who is not the right caller is told.
+/// What everybody who is not the right caller is told; a member's header `x-ag-org` may be missing, or name an org that
+/// they are not in.
 fn of_caller(caller: Caller) -> &'static [Code] {
     use Code::{
-        CrossSite, KeyInvalid, KeyMissing, OrgSuspended, RoleMissing, ScopeMissing, SessionInvalid,
-        SignatureInvalid,
+        CrossSite, KeyInvalid, KeyMissing, NotFound, OrgSuspended, ParameterMissing, RoleMissing,
+        ScopeMissing, SessionInvalid, SignatureInvalid,
     };
     match caller {
         Caller::Anyone => &[],
@@ -40,17 +41,27 @@ fn of_caller(caller: Caller) -> &'static [Code] {
             ScopeMissing,
             RoleMissing,
             OrgSuspended,
+            ParameterMissing,
+            NotFound,
         ],
-        Caller::Member(_) => {
-            &[KeyMissing, KeyInvalid, SessionInvalid, CrossSite, ScopeMissing, RoleMissing, OrgSuspended]
-        }
+        Caller::Member(_) => &[
+            KeyMissing,
+            KeyInvalid,
+            SessionInvalid,
+            CrossSite,
+            ScopeMissing,
+            RoleMissing,
+            OrgSuspended,
+            ParameterMissing,
+            NotFound,
+        ],
         Caller::Edge => &[SignatureInvalid, Code::RequestMalformed, Code::BodyTimeout, Code::BodyTooLarge],
     }
 }
 
 /// What any route of this kind can answer.
 pub(super) fn common(caller: Caller, takes: Takes) -> impl Iterator<Item = Code> {
-    let kinds: [(bool, &[Code]); 5] = [
+    let kinds: [(bool, &[Code]); 6] = [
         (takes.path, &[Code::NotFound]),
         (takes.query, &[Code::ParameterInvalid]),
         (takes.json, &[Code::BodyMalformed]),
@@ -58,7 +69,9 @@ pub(super) fn common(caller: Caller, takes: Takes) -> impl Iterator<Item = Code>
             takes.body || takes.json,
             &[Code::RequestMalformed, Code::BodyTimeout, Code::BodyTooLarge, Code::Unprocessable],
         ),
-        (caller != Caller::Anyone, &[Code::Internal, Code::StoreUnavailable]),
+        (caller != Caller::Anyone || takes.json, &[Code::Internal, Code::StoreUnavailable]),
+        // What anyone may send begins accounts and sessions.
+        (caller == Caller::Anyone && takes.json, &[Code::CrossSite]),
     ];
     let of_kind = kinds.into_iter().filter(|(does, _)| *does).flat_map(|(_, codes)| codes.iter());
     of_caller(caller).iter().chain(of_kind).copied()

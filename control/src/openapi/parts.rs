@@ -1,8 +1,8 @@
 //! The features whose routes the document describes, in the order in which a reader meets them.
 
 use crate::{
-    catalog, credentials, dispatch, endpoints, evals, events, files, gates, health, installs, jobs, keys,
-    openapi, orgs, publications, quotas, records, runners, usage, versions,
+    accounts, audit, catalog, credentials, dispatch, endpoints, evals, events, files, gates, health,
+    installs, jobs, keys, members, openapi, orgs, publications, quotas, records, runners, usage, versions,
 };
 use utoipa::OpenApi;
 
@@ -23,7 +23,13 @@ fn part<D: OpenApi>(tag: &'static str, about: &'static str) -> Part {
 /// Every feature.
 pub(super) fn all() -> Vec<Part> {
     vec![
+        part::<accounts::Docs>("accounts", "Getting an account, and signing in and out."),
+        part::<accounts::DeviceDocs>("devices", "Signing in where there is no browser (RFC 8628)."),
+        part::<accounts::MeDocs>("me", "A user's own account."),
+        part::<accounts::SessionDocs>("sessions", "Where a user is signed in."),
         part::<orgs::Docs>("orgs", "The tenants."),
+        part::<members::Docs>("members", "Who is in an org, and as what."),
+        part::<members::InvitationDocs>("invitations", "Asking others into an org."),
         part::<keys::Docs>("keys", "API keys of an org."),
         part::<credentials::Docs>("credentials", "Providers' secrets: written, never read back."),
         part::<endpoints::Docs>("endpoints", "Names that callers put into `model`."),
@@ -34,6 +40,7 @@ pub(super) fn all() -> Vec<Part> {
         part::<installs::Docs>("installs", "Other orgs' endpoints under names of one's own."),
         part::<quotas::Docs>("quotas", "Caps in rolling windows, and on what runs at once."),
         part::<usage::Docs>("usage", "The ledger of served requests."),
+        part::<audit::Docs>("audit", "The org's audit trail: every change, by whom, chained and signed."),
         part::<evals::Docs>("evals", "Schemas of data plus graders: OpenAI's Evals API."),
         part::<evals::runs::Docs>("runs", "Executions of an eval, and their output items."),
         part::<evals::GraderDocs>("graders", "Graders tried out on one datum: OpenAI's."),

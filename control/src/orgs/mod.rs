@@ -27,7 +27,16 @@ use uuid::Uuid;
 
 /// What the OpenAPI document says of these routes.
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(create::create, read::list, read::get, change::change, read::own))]
+#[openapi(paths(
+    create::create,
+    read::list,
+    read::get,
+    change::change,
+    read::own,
+    of_user::list_own,
+    of_user::create_own,
+    of_user::rename
+))]
 pub(crate) struct Docs;
 
 /// An org as the operator and its own admins read it.

@@ -6,7 +6,7 @@ use crate::{
     app::App,
     audit::{self, Note},
     body::Body,
-    change::{Effect, mark},
+    change::{Changed, Effect},
     error::{Answer, Error},
     members,
     principal::Member,
@@ -19,11 +19,10 @@ use alphagate_contract::{
 };
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse as _};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sqlx::PgConnection;
 
 /// An org as one of its members sees it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct OwnOrg {
     #[serde(flatten)]
     org: Org,
@@ -33,25 +32,27 @@ pub(crate) struct OwnOrg {
 }
 
 /// All orgs of a user.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct OwnOrgs {
     data: Vec<OwnOrg>,
 }
 
 /// The request for one more.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewOwnOrg {
     name: Label,
 }
 
 /// The request to change one; what is not named stays.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OwnOrgChange {
     name: Option<Label>,
 }
 
+/// Lists the orgs that the user is in, the personal one first.
+#[utoipa::path(get, path = "/v1/orgs", responses((status = 200, body = OwnOrgs)))]
 pub(crate) async fn list_own(caller: SignedIn, State(app): State<App>) -> Answer<Json<OwnOrgs>> {
     let mut system = app.system().acquire().await?;
     let mut data = Vec::new();
@@ -63,6 +64,13 @@ pub(crate) async fn list_own(caller: SignedIn, State(app): State<App>) -> Answer
     Ok(Json(OwnOrgs { data }))
 }
 
+/// Makes an org that the user owns.
+#[utoipa::path(
+    post,
+    path = "/v1/orgs",
+    request_body(content = NewOwnOrg, example = json!({"name": "Acme"})),
+    responses((status = 201, body = Changed<OwnOrg>), (status = 409, description = "conflict")),
+)]
 pub(crate) async fn create_own(caller: SignedIn, State(app): State<App>, body: Body<NewOwnOrg>) -> Answer {
     let mut tx = app.system().begin().await?;
     members::has_room(&mut tx, caller.user).await?;
@@ -73,11 +81,7 @@ pub(crate) async fn create_own(caller: SignedIn, State(app): State<App>, body: B
     tx.commit().await?;
     let accepted = app.courier().deliver(org).await;
     let own = OwnOrg { org: made, role: Role::Owner, personal: false };
-    let Ok(Value::Object(mut answer)) = serde_json::to_value(own) else {
-        return Err(Error::internal("an answer is an object"));
-    };
-    mark(&mut answer, Effect::Plain, accepted);
-    Ok((StatusCode::CREATED, Json(answer)).into_response())
+    Ok((StatusCode::CREATED, Json(Changed::new(own, Effect::Plain, accepted))).into_response())
 }
 
 /// Makes an org that `owner` owns, with its record.
@@ -99,6 +103,13 @@ pub(crate) async fn create_for(
     Ok(org)
 }
 
+/// Renames the org.
+#[utoipa::path(
+    patch,
+    path = "/v1/org",
+    request_body(content = OwnOrgChange, example = json!({"name": "Acme"})),
+    responses((status = 200, body = Org), (status = 404, description = "not_found")),
+)]
 pub(crate) async fn rename(
     caller: Member,
     State(app): State<App>,

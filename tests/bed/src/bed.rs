@@ -145,7 +145,7 @@ impl Bed {
     }
 
     /// The folder of the mails that control has sent, as `.eml` files.
-    pub fn mails_dir(&self) -> std::path::PathBuf {
+    pub fn mails_dir(&self) -> PathBuf {
         self.data.path.join("mails")
     }
 
