@@ -132,6 +132,31 @@ async fn of_org(tour: &mut Tour) {
     tour.delete("/v1/installs/{id}", &[&install]).await;
 }
 
+/// The org is renamed, one is invited in vain, one joins and is removed, and one joins and leaves.
+async fn of_members(tour: &mut Tour) {
+    let org = tour.org.id.clone();
+    tour.call(Method::PATCH, "/v1/org", &[], Some(json!({"name": "renamed"}))).await;
+    let invitation = |email: &str| json!({"email": email, "role": "viewer"});
+    let in_vain = text(&tour.post("/v1/invitations", &[], invitation("eve@example.org")).await["id"]);
+    tour.delete("/v1/invitations/{id}", &[&in_vain]).await;
+    let (bob, carol) = (tour.bed.person("bob").await, tour.bed.person("carol").await);
+    for person in [&bob, &carol] {
+        let before = tour.bed.mails(&person.email).len();
+        tour.post("/v1/invitations", &[], invitation(&person.email)).await;
+        let accept = json!({"token": tour.bed.mail(&person.email, before + 1).await.token()});
+        let path = "/v1/invitations/accept";
+        let reply = tour.bed.call("POST", &person.token, path, Some(&accept)).await;
+        assert_eq!(reply.0, 200, "{}", reply.1);
+    }
+    tour.call(Method::PATCH, "/v1/members/{id}", &[&bob.id], Some(json!({"role": "developer"}))).await;
+    tour.delete("/v1/members/{id}", &[&bob.id]).await;
+    let leaves = tour.bed.by(&carol, &org, "POST", "/v1/org/leave");
+    let user = By { token: carol.token.clone(), kind: "user", id: Some(carol.id.clone()) };
+    let admin = std::mem::replace(&mut tour.admin, user);
+    tour.sent(Method::POST, "/v1/org/leave", leaves).await;
+    tour.admin = admin;
+}
+
 async fn of_endpoints(tour: &mut Tour) {
     let endpoint = text(&tour.post("/v1/endpoints", &[], json!({"name": "haiku"})).await["id"]);
     let id = [endpoint.as_str()];
@@ -185,6 +210,7 @@ async fn every_route_that_changes_something_leaves_an_entry_of_who_called_it() {
     let mut tour = Tour::start().await;
     of_operator(&mut tour).await;
     of_org(&mut tour).await;
+    of_members(&mut tour).await;
     of_endpoints(&mut tour).await;
     of_evals(&mut tour).await;
     of_jobs(&mut tour).await;
