@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// Each table, and the file or folder of `src/` that it belongs to.
-const OWNERS: [(&str, &str); 37] = [
+const OWNERS: [(&str, &str); 40] = [
     ("orgs", "orgs/"),
     ("keys", "keys/"),
     ("run_keys", "keys/"),
@@ -41,6 +41,9 @@ const OWNERS: [(&str, &str); 37] = [
     ("gate_evals", "gates/"),
     ("gate_runs", "publications/"),
     ("verdicts", "publications/"),
+    ("audit", "audit/"),
+    ("audit_links", "audit/"),
+    ("audit_pending", "audit/"),
 ];
 
 /// Every source file with its path below `src/`.
