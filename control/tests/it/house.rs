@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// Each table, and the file or folder of `src/` that it belongs to.
-const OWNERS: [(&str, &str); 48] = [
+const OWNERS: [(&str, &str); 51] = [
     ("device_logins", "accounts/"),
     ("users", "accounts/"),
     ("identities", "accounts/"),
@@ -52,6 +52,9 @@ const OWNERS: [(&str, &str); 48] = [
     ("gate_evals", "gates/"),
     ("gate_runs", "publications/"),
     ("verdicts", "publications/"),
+    ("audit", "audit/"),
+    ("audit_links", "audit/"),
+    ("audit_pending", "audit/"),
 ];
 
 /// Every source file with its path below `src/`.
