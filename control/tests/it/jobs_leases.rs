@@ -210,7 +210,7 @@ async fn five_seconds_without_postgres_cost_no_attempt_though_the_lease_is_short
         SHORT_LEASE,
         ("AG_DATABASE_URL", tenant.as_str()),
         ("AG_SYSTEM_DATABASE_URL", &system),
-        ("AG_DATABASE_WAIT_MS", "300"),
+        ("AG_DATABASE_WAIT_MS", "1000"),
     ];
     let environment = environment(&bed.secrets, &bed.database, bed.edge.url());
     bed.control = Control::start(settings(&environment, &changes)).await;

@@ -85,7 +85,7 @@ async fn c10_without_postgres_it_is_503_and_it_heals_by_itself() {
     let changes = [
         ("AG_DATABASE_URL", tenant.as_str()),
         ("AG_SYSTEM_DATABASE_URL", &system),
-        ("AG_DATABASE_WAIT_MS", "500"),
+        ("AG_DATABASE_WAIT_MS", "1500"),
     ];
     bed.control =
         Control::start(settings(&environment(&bed.secrets, &bed.database, bed.edge.url()), &changes)).await;
