@@ -15,6 +15,7 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
     process::{Child, ChildStderr, Command},
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
 };
 
 fn program() -> Command {
@@ -25,7 +26,8 @@ fn program() -> Command {
 
 pub struct Process {
     pub child: Child,
-    log: Lines<BufReader<ChildStderr>>,
+    /// Read as it comes: a program whose log nobody reads stops at a full pipe.
+    log: UnboundedReceiver<String>,
     pub url: String,
 }
 
@@ -44,7 +46,7 @@ impl Process {
             let line: Value = serde_json::from_str(&line).expect("every line of the log is JSON");
             if line["message"] == "listening" {
                 let url = format!("http://{}", text(&line["address"]));
-                return Self { child, log, url };
+                return Self { child, log: read_on(log), url };
             }
         }
         panic!("the program did not start");
@@ -54,6 +56,18 @@ impl Process {
         let pid = self.child.id().unwrap().to_string();
         assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
+}
+
+/// The rest of a log.
+fn read_on(mut log: Lines<BufReader<ChildStderr>>) -> UnboundedReceiver<String> {
+    let (send, lines) = unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = log.next_line().await {
+            // A test that has dropped the process does not read its last words.
+            let _ = send.send(line);
+        }
+    });
+    lines
 }
 
 async fn refused(changes: &[(&str, String)]) -> String {
@@ -217,7 +231,7 @@ async fn sigterm_finishes_what_has_begun_and_every_line_of_the_log_is_json_with_
         assert_eq!(response.json::<Value>().await.unwrap()["edge"], "accepted");
         assert!(process.child.wait().await.unwrap().success());
         let mut answered = Vec::new();
-        while let Some(line) = process.log.next_line().await.unwrap() {
+        while let Some(line) = process.log.recv().await {
             let line: Value = serde_json::from_str(&line).expect("every line of the log is JSON");
             assert!(!line.to_string().contains(&org.admin));
             if line["message"] == "answered" {
