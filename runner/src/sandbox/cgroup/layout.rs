@@ -8,6 +8,11 @@ use std::{
 
 /// What v2 must delegate.
 const DELEGATED: &str = "+memory +cpu +pids";
+/// The share of the processors that all sandboxes together have while others want them, too, of `cpu.weight`'s default
+/// 100 (cgroup-v2.rst): what keeps the host alive, this runner above all, goes first. Alone, they may use all of it.
+const WEIGHT: u32 = 12;
+/// The same for v1, of `cpu.shares`' default 1024.
+const SHARES: u32 = 128;
 
 /// The parents under which a group is made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,8 +42,13 @@ impl Layout {
             let parent = own.join(name);
             fs::create_dir_all(&parent)
                 .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", parent.display())))?;
-            if kind == Kind::Unified {
-                fs::write(parent.join("cgroup.subtree_control"), DELEGATED)?;
+            match kind {
+                Kind::Unified => {
+                    fs::write(parent.join("cgroup.subtree_control"), DELEGATED)?;
+                    fs::write(parent.join("cpu.weight"), WEIGHT.to_string())?;
+                }
+                Kind::Cpu => fs::write(parent.join("cpu.shares"), SHARES.to_string())?,
+                Kind::Memory | Kind::Pids | Kind::Account => {}
             }
             parents.push((kind, parent));
         }
