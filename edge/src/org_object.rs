@@ -257,7 +257,7 @@ impl Core {
                         admission: ask.admission.clone(),
                         flagged: admitted.flagged.clone(),
                     };
-                    self.store.hold(ask.id, &held)?;
+                    self.store.hold(ask.id, held)?;
                 }
                 let lease = self.grant(&mut book, ask, quotas)?;
                 self.store.save(&mut book)?;

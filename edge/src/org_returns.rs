@@ -25,7 +25,7 @@ impl Core {
         let granted = book.lease(clock::now_ms(), quotas, &ask.caller, lease.id, lease.wanted, ask.ttl_ms);
         if let Some(reservation) = granted.and_then(|_| book.reservation(lease.id).cloned()) {
             let admission = ask.admission.clone().map(|admission| Admission { id: lease.id, ..admission });
-            self.store.hold(lease.id, &Held { reservation, admission, flagged: Vec::new() })?;
+            self.store.hold(lease.id, Held { reservation, admission, flagged: Vec::new() })?;
         }
         Ok(granted)
     }
@@ -41,7 +41,7 @@ impl Core {
             let taken = book.take(clock::now_ms(), *lease, admission.id, *estimate, returned.ttl_ms);
             if let Some(reservation) = taken {
                 let held = Held { reservation, admission: Some(admission.clone()), flagged: Vec::new() };
-                self.store.hold(admission.id, &held)?;
+                self.store.hold(admission.id, held)?;
             }
         }
         if let Some(lease) = returned.closes {
@@ -79,7 +79,7 @@ impl Core {
         for lease in touched {
             let Some(reservation) = book.reservation(lease).cloned() else { continue };
             if let Some(held) = self.store.held(lease)? {
-                self.store.hold(lease, &Held { reservation, ..held })?;
+                self.store.hold(lease, Held { reservation, ..held })?;
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! The SQL storage of an org's object: records, the quota book, the ledger.
 //!
 //! Invariant: what a method writes is one synchronous burst, which the platform makes durable as a whole before
-//! any answer leaves the object.
+//! any answer leaves the object. What nearly every request asks for is in memory, too, and never differs from the rows.
 
 use alphagate_contract::{
     id::RequestId,
@@ -13,6 +13,7 @@ use alphagate_contract::{
     usage::{Admission, UsageEvent},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{cell::RefCell, collections::HashMap};
 use worker::{Result, SqlStorage, SqlStorageValue};
 
 /// A KV put that has to be made.
@@ -29,7 +30,7 @@ pub struct PendingPut {
 }
 
 /// A reservation with the beginning of its usage event.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Held {
     /// The reservation.
     pub reservation: Reservation,
@@ -48,10 +49,19 @@ pub struct LedgerRow {
     pub event: String,
 }
 
+/// Most records whose revision is in memory: some megabytes of an isolate's 128.
+const REVISIONS_MAX: usize = 20_000;
+/// Most reservations that are in memory as they were written: some megabytes, far more than run at once.
+const HELD_MAX: usize = 5_000;
+
 /// The object's storage.
 #[derive(Debug)]
 pub struct OrgStore {
     sql: SqlStorage,
+    /// Of records that were asked for: every request names four or five, whose rows can be long.
+    revisions: RefCell<HashMap<RecordKey, u64>>,
+    /// Of open reservations: nearly all are settled within seconds.
+    held: RefCell<HashMap<RequestId, Held>>,
 }
 
 const SCHEMA: [&str; 5] = [
@@ -72,7 +82,7 @@ impl OrgStore {
         for table in SCHEMA {
             sql.exec(table, None)?;
         }
-        Ok(Self { sql })
+        Ok(Self { sql, revisions: RefCell::default(), held: RefCell::default() })
     }
 
     fn rows<T: DeserializeOwned>(&self, query: &str, values: Vec<SqlStorageValue>) -> Result<Vec<T>> {
@@ -131,6 +141,7 @@ impl OrgStore {
         }
         for id in changes.reservations {
             if book.reservation(id).is_none() {
+                self.held.borrow_mut().remove(&id);
                 self.run("DELETE FROM reservations WHERE id = ?", vec![id.to_string().into()])?;
             }
         }
@@ -162,11 +173,17 @@ impl OrgStore {
     ///
     /// # Errors
     /// When SQL fails.
-    pub fn hold(&self, id: RequestId, held: &Held) -> Result<()> {
+    pub fn hold(&self, id: RequestId, held: Held) -> Result<()> {
         self.run(
             "INSERT OR REPLACE INTO reservations (id, held) VALUES (?, ?)",
-            vec![id.to_string().into(), write(held)?.into()],
-        )
+            vec![id.to_string().into(), write(&held)?.into()],
+        )?;
+        let mut all = self.held.borrow_mut();
+        if all.len() >= HELD_MAX {
+            all.clear();
+        }
+        all.insert(id, held);
+        Ok(())
     }
 
     /// A stored reservation.
@@ -177,6 +194,9 @@ impl OrgStore {
         #[derive(Deserialize)]
         struct Row {
             held: String,
+        }
+        if let Some(held) = self.held.borrow().get(&id) {
+            return Ok(Some(held.clone()));
         }
         let rows: Vec<Row> =
             self.rows("SELECT held FROM reservations WHERE id = ?", vec![id.to_string().into()])?;
@@ -204,9 +224,37 @@ impl OrgStore {
     pub fn newer(&self, seen: &[(RecordKey, u64)]) -> Result<Vec<Record>> {
         let mut newer = Vec::new();
         for (key, revision) in seen {
-            newer.extend(self.record(key)?.filter(|record| record.revision > *revision));
+            if self.revision(key)? > *revision {
+                newer.extend(self.record(key)?);
+            }
         }
         Ok(newer)
+    }
+
+    /// The newest revision of a record that the object has; 0 if there is none.
+    fn revision(&self, key: &RecordKey) -> Result<u64> {
+        #[derive(Deserialize)]
+        struct Row {
+            revision: f64,
+        }
+        if let Some(revision) = self.revisions.borrow().get(key) {
+            return Ok(*revision);
+        }
+        let rows: Vec<Row> =
+            self.rows("SELECT revision FROM records WHERE key = ?", vec![key.to_string().into()])?;
+        let Some(row) = rows.first() else { return Ok(0) };
+        let revision = row.revision as u64;
+        self.remember(key, revision);
+        Ok(revision)
+    }
+
+    /// Only what has a row: who asks for names that are not there fills nothing.
+    fn remember(&self, key: &RecordKey, revision: u64) {
+        let mut revisions = self.revisions.borrow_mut();
+        if revisions.len() >= REVISIONS_MAX {
+            revisions.clear();
+        }
+        revisions.insert(key.clone(), revision);
     }
 
     /// Keeps a record if it is newer than what is here, and notes that KV has to be told. False: it is not newer.
@@ -214,7 +262,7 @@ impl OrgStore {
     /// # Errors
     /// When SQL fails.
     pub fn keep(&self, record: &Record, now_ms: u64) -> Result<bool> {
-        if self.record(&record.key)?.is_some_and(|old| old.revision >= record.revision) {
+        if self.revision(&record.key)? >= record.revision {
             return Ok(false);
         }
         let due = match record.value {
@@ -227,6 +275,7 @@ impl OrgStore {
             "INSERT OR REPLACE INTO records (key, revision, record, put_due_ms, failures) VALUES (?, ?, ?, ?, 0)",
             values,
         )?;
+        self.remember(&record.key, record.revision);
         Ok(true)
     }
 

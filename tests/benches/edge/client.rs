@@ -206,6 +206,8 @@ pub async fn leave(door: &Door) -> Result<()> {
 struct Reading {
     events: usize,
     delays: Times,
+    /// The newest stamp read: a translated stream ends with events that tell the whole text again, stamps and all.
+    newest_us: u64,
     /// The end of what came before, as long as a stamp at most.
     rest: Vec<u8>,
     after_line: bool,
@@ -213,7 +215,7 @@ struct Reading {
 
 impl Reading {
     fn new() -> Self {
-        Self { events: 0, delays: no_times(), rest: vec![], after_line: false }
+        Self { events: 0, delays: no_times(), newest_us: 0, rest: vec![], after_line: false }
     }
 
     fn take(&mut self, bytes: &[u8]) {
@@ -230,7 +232,10 @@ impl Reading {
             }
             let digits = self.rest.get(at + 1..end).and_then(|digits| std::str::from_utf8(digits).ok());
             if let Some(stamp_us) = digits.and_then(|digits| digits.parse().ok()) {
-                count(&mut self.delays, script::since(stamp_us));
+                if stamp_us > self.newest_us {
+                    self.newest_us = stamp_us;
+                    count(&mut self.delays, script::since(stamp_us));
+                }
                 read = end + 1;
             }
         }
