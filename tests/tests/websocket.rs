@@ -3,6 +3,7 @@
 //! Invariant: what holds for a request over HTTP holds for every message of a connection.
 
 mod websocket {
+    pub mod evicted;
     pub mod gone;
     pub mod limits;
     pub mod socket;
