@@ -9,7 +9,7 @@ use crate::{
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-const TENANT_TABLES: [&str; 35] = [
+const TENANT_TABLES: [&str; 38] = [
     "users",
     "audit",
     "identities",
@@ -23,6 +23,9 @@ const TENANT_TABLES: [&str; 35] = [
     "endpoints",
     "versions",
     "version_credentials",
+    "policies",
+    "policy_revisions",
+    "version_policies",
     "publications",
     "installs",
     "quotas",
@@ -52,7 +55,9 @@ async fn fill(bed: &Bed) -> (crate::bed::Org, crate::bed::Org) {
     let secret = json!({"name": "c", "origin": "http://127.0.0.1:9", "secret": "sk-123"});
     let credential = bed.make(&a, "/v1/credentials", secret).await;
     let endpoint = bed.published(&a, "haiku").await;
-    let with = version(credential["id"].as_str());
+    let mut with = version(credential["id"].as_str());
+    bed.make(&a, "/v1/policies", json!({"name": "p", "preset": "pii"})).await;
+    with["policies"] = json!([{"name": "p"}]);
     bed.make(&a, &format!("/v1/endpoints/{endpoint}/versions"), with).await;
     let poem = bed.published(&b, "poem").await;
     bed.make(&a, "/v1/installs", json!({"endpoint": poem, "name": "p", "payer": "publisher"})).await;
@@ -167,6 +172,14 @@ async fn the_tenant_role_cannot_write_for_another_org_nor_change_what_is_immutab
             "INSERT INTO outbox (org_id, record_key, revision, payload) VALUES ('{b}', 'v1/org/x', 1, '{{}}')"
         ),
         "UPDATE versions SET config = '{}'".to_owned(),
+        "UPDATE versions SET resolved = '{}'".to_owned(),
+        "UPDATE policy_revisions SET document = '{}'".to_owned(),
+        "DELETE FROM policy_revisions".to_owned(),
+        "UPDATE policies SET name = 'x'".to_owned(),
+        "UPDATE version_policies SET revision = 1".to_owned(),
+        format!(
+            "INSERT INTO policies (org_id, id, name, description, newest) VALUES ('{b}', '{b}', 'stolen', '', 1)"
+        ),
         "UPDATE keys SET digest = digest".to_owned(),
         "UPDATE orgs SET suspended = false".to_owned(),
         "UPDATE evals SET testing_criteria = testing_criteria".to_owned(),
@@ -238,6 +251,10 @@ async fn the_system_role_reads_no_secret_and_changes_no_tenants_configuration() 
         "SELECT data FROM file_chunks",
         "SELECT * FROM evals",
         "SELECT config FROM versions",
+        "SELECT resolved FROM versions",
+        "SELECT * FROM policies",
+        "SELECT * FROM policy_revisions",
+        "SELECT * FROM version_policies",
         "UPDATE endpoints SET live_version = NULL",
         "UPDATE publications SET state = 'live'",
         "DELETE FROM verdicts",

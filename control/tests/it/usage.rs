@@ -21,6 +21,7 @@ fn event(
         "amounts": {"requests": 1, "input_tokens": 10, "output_tokens": 20, "cost_micros": u64::MAX},
         "estimated": false, "cached_input_tokens": 1, "reasoning_tokens": 2, "first_byte_ms": 3, "total_ms": 4,
         "flagged": ["org requests/hour"],
+        "flags": ["pii:email"],
     });
     if let Some(install) = install {
         event["install"] = json!(install);
