@@ -2,7 +2,7 @@
 
 use super::{
     Entry, check, check_credentials, insert_revision,
-    presets::{Moderator, PresetName},
+    presets::{Moderator, PresetName, document},
     read,
 };
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     audit::Note,
     body::Body,
     change::{Begun, Change, Changed, Effect},
-    error::{Answer, Error},
+    error::Answer,
     principal::Admin,
     roles::Action,
     text::Description,
@@ -37,30 +37,6 @@ pub(crate) struct NewPolicy {
     policy: Option<Policy>,
 }
 
-impl NewPolicy {
-    /// The document of the first revision.
-    fn document(&self) -> Result<Policy, Error> {
-        let preset = match self.preset {
-            Some(preset) => Some(preset.policy(self.moderator.as_ref())?),
-            None if self.moderator.is_some() => {
-                return Err(Error::field(
-                    "moderator",
-                    "goes with a preset; else say it in `policy.moderation`",
-                ));
-            }
-            None => None,
-        };
-        match (preset, &self.policy) {
-            (Some(preset), Some(policy)) => Ok(preset.with(policy)),
-            (Some(policy), None) => Ok(policy),
-            (None, Some(policy)) => Ok(policy.clone()),
-            (None, None) => {
-                Err(Error::field("policy", "say what it demands: a `policy`, a `preset`, or both"))
-            }
-        }
-    }
-}
-
 /// Makes a policy with its first revision: from a preset, a document, or both.
 #[utoipa::path(
     post,
@@ -76,7 +52,7 @@ impl NewPolicy {
 )]
 pub(crate) async fn create(admin: Admin, State(app): State<App>, body: Body<NewPolicy>) -> Answer {
     let new = body.value;
-    let policy = new.document()?;
+    let policy = document(new.preset, new.moderator.as_ref(), new.policy.as_ref())?;
     let origins = check(&app, &policy)?;
     let mut change = match Change::begin(&app, admin.org, body.once).await? {
         Begun::Fresh(change) => change,

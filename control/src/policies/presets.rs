@@ -204,6 +204,27 @@ impl PresetName {
     }
 }
 
+/// The document of a revision: a preset, a document, or both.
+pub(super) fn document(
+    preset: Option<PresetName>,
+    moderator: Option<&Moderator>,
+    policy: Option<&Policy>,
+) -> Result<Policy, Error> {
+    let preset = match (preset, moderator) {
+        (Some(preset), moderator) => Some(preset.policy(moderator)?),
+        (None, Some(_)) => {
+            return Err(Error::field("moderator", "goes with a preset; else say it in `policy.moderation`"));
+        }
+        (None, None) => None,
+    };
+    match (preset, policy) {
+        (Some(preset), Some(policy)) => Ok(preset.with(policy)),
+        (Some(policy), None) => Ok(policy),
+        (None, Some(policy)) => Ok(policy.clone()),
+        (None, None) => Err(Error::field("policy", "say what it demands: a `policy`, a `preset`, or both")),
+    }
+}
+
 /// Lists the presets that a policy can be made from.
 #[utoipa::path(
     get,

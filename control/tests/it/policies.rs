@@ -38,6 +38,8 @@ async fn a_policy_is_made_revised_read_and_deleted() {
     assert_eq!((&revised["revision"], &revised["description"]), (&json!(2), &json!("e")));
     let late = bed.post(&org, &format!("{path}/revisions"), second).await;
     assert_eq!(code(&late), (409, "conflict"), "{late:?}");
+    let again = bed.post(&org, &format!("{path}/revisions"), json!({"policy": {"locked": ["user"]}})).await;
+    assert_eq!((again.0, &again.1["revision"]), (200, &json!(2)), "what says the same is no new revision");
     let read = bed.get(&org, &path).await.1;
     assert_eq!((&read["revision"], &read["policy"]), (&json!(2), &json!({"locked": ["user"]})));
     let first = bed.get(&org, &format!("{path}/revisions/1")).await;

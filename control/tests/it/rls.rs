@@ -160,6 +160,19 @@ async fn without_an_org_or_with_another_one_the_tenant_role_sees_nothing() {
     assert_eq!(count(&mut db, "endpoints").await, 0, "the setting ends with its transaction");
 }
 
+/// What the tenant role may not do to policies, its own org's or that of `other`.
+fn of_policies(other: &str) -> [String; 6] {
+    let stolen = format!("'{other}', '{other}', 'stolen', '', 1");
+    [
+        "UPDATE versions SET resolved = '{}'".to_owned(),
+        "UPDATE policy_revisions SET document = '{}'".to_owned(),
+        "DELETE FROM policy_revisions".to_owned(),
+        "UPDATE policies SET name = 'x'".to_owned(),
+        "UPDATE version_policies SET revision = 1".to_owned(),
+        format!("INSERT INTO policies (org_id, id, name, description, newest) VALUES ({stolen})"),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_tenant_role_cannot_write_for_another_org_nor_change_what_is_immutable() {
     let bed = Bed::start().await;
@@ -172,14 +185,6 @@ async fn the_tenant_role_cannot_write_for_another_org_nor_change_what_is_immutab
             "INSERT INTO outbox (org_id, record_key, revision, payload) VALUES ('{b}', 'v1/org/x', 1, '{{}}')"
         ),
         "UPDATE versions SET config = '{}'".to_owned(),
-        "UPDATE versions SET resolved = '{}'".to_owned(),
-        "UPDATE policy_revisions SET document = '{}'".to_owned(),
-        "DELETE FROM policy_revisions".to_owned(),
-        "UPDATE policies SET name = 'x'".to_owned(),
-        "UPDATE version_policies SET revision = 1".to_owned(),
-        format!(
-            "INSERT INTO policies (org_id, id, name, description, newest) VALUES ('{b}', '{b}', 'stolen', '', 1)"
-        ),
         "UPDATE keys SET digest = digest".to_owned(),
         "UPDATE orgs SET suspended = false".to_owned(),
         "UPDATE evals SET testing_criteria = testing_criteria".to_owned(),
@@ -228,7 +233,7 @@ async fn the_tenant_role_cannot_write_for_another_org_nor_change_what_is_immutab
         format!("INSERT INTO blobs (org_id, id, bytes) VALUES ('{b}', '{b}', 0)"),
         "SET ROLE alphagate_system".to_owned(),
     ];
-    for sql in refused {
+    for sql in refused.into_iter().chain(of_policies(&b)) {
         let mut tx = db.begin().await.unwrap();
         sqlx::query("SELECT set_config('app.org_id', $1, true)").bind(&a).execute(&mut *tx).await.unwrap();
         let error = sqlx::query(AssertSqlSafe(sql.clone())).execute(&mut *tx).await.expect_err(&sql);

@@ -61,6 +61,7 @@ async fn a_batch_counts_once_however_often_it_comes() {
         (&newest["cost_micros"], &newest["flagged"]),
         (&json!(i64::MAX), &json!(["org requests/hour"]))
     );
+    assert_eq!(newest["flags"], json!(["pii:email"]));
     let served =
         |event: &Value| (event["target"].clone(), event["attempt"].clone(), event["passed_over"].clone());
     assert_eq!(
