@@ -5,6 +5,7 @@
 mod websocket {
     pub mod gone;
     pub mod limits;
+    pub mod policies;
     pub mod socket;
     pub mod turns;
 }
