@@ -86,7 +86,7 @@ async fn what_cannot_be_a_policy_is_refused_with_its_path() {
         (moderator("pii"), "moderator"),
         (moderator("k-5"), "policy.moderation[0].base_url"),
         (json!({"name": "p", "policy": {"retention": {"max_days": 400}}}), "policy.retention.max_days"),
-        (json!({"name": "p", "policy": {"pii": {"email": "hide"}}}), "policy.pii.email"),
+        (json!({"name": "p", "policy": {"pii": {"email": "hide"}}}), "policy.pii"),
         (json!({"name": "p", "policy": {"prompt": 1}}), "policy.prompt"),
         (moderation(private, Value::Null), "policy.moderation[0].base_url"),
         (moderation("https://other.example.com/v1", credential.clone()), "policy.moderation[0].base_url"),
