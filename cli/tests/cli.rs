@@ -8,6 +8,7 @@ mod cli {
     pub mod jobs;
     pub mod login;
     pub mod people;
+    pub mod policies;
     pub mod program;
     pub mod scene;
     pub mod tenancy;

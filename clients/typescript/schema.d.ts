@@ -1431,6 +1431,94 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists policies without what they say, newest first. */
+        get: operations["policies_list"];
+        put?: never;
+        /** Makes a policy with its first revision: from a preset, a document, or both. */
+        post: operations["policies_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/policies/presets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the presets that a policy can be made from. */
+        get: operations["policies_presets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/policies/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a policy, with what its newest revision says. */
+        get: operations["policies_get"];
+        put?: never;
+        post?: never;
+        /** Deletes a policy with its revisions, if no version that can be served refers to it. */
+        delete: operations["policies_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/policies/{id}/revisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the revisions of a policy with what they say, newest first. */
+        get: operations["policies_list_revisions"];
+        put?: never;
+        /** Makes a new revision, unless the newest one says the same (200). Versions refer to it from now on; those that exist stay under the ones that they were made under. */
+        post: operations["policies_revise"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/policies/{id}/revisions/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads one revision of a policy. */
+        get: operations["policies_get_revision"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/queue": {
         parameters: {
             query?: never;
@@ -1828,6 +1916,17 @@ export interface components {
             visible?: components["schemas"]["Visible"] | null;
         };
         /** @description What is there after a change, and what the edge has said of it. */
+        Changed_Deleted_PolicyId: {
+            deleted: boolean;
+            /** @example pol_0198c0de00007000800000000000000a */
+            id: string;
+        } & {
+            edge: components["schemas"]["EdgeState"];
+            /** @description Where something was revoked: whether it is refused everywhere from now on. */
+            enforced?: boolean | null;
+            visible?: components["schemas"]["Visible"] | null;
+        };
+        /** @description What is there after a change, and what the edge has said of it. */
         Changed_Endpoint: components["schemas"]["Endpoint"] & {
             edge: components["schemas"]["EdgeState"];
             /** @description Where something was revoked: whether it is refused everywhere from now on. */
@@ -1884,6 +1983,13 @@ export interface components {
             personal: boolean;
             role: components["schemas"]["MemberRole"];
         }) & {
+            edge: components["schemas"]["EdgeState"];
+            /** @description Where something was revoked: whether it is refused everywhere from now on. */
+            enforced?: boolean | null;
+            visible?: components["schemas"]["Visible"] | null;
+        };
+        /** @description What is there after a change, and what the edge has said of it. */
+        Changed_PolicyEntry: components["schemas"]["PolicyEntry"] & {
             edge: components["schemas"]["EdgeState"];
             /** @description Where something was revoked: whether it is refused everywhere from now on. */
             enforced?: boolean | null;
@@ -2840,6 +2946,11 @@ export interface components {
             last_id?: string | null;
             object: string;
         };
+        /**
+         * @description Which texts are looked at.
+         * @enum {string}
+         */
+        LooksAt: "input" | "output" | "both";
         /** @description The answer to a batch. */
         MadeJobs: {
             data: components["schemas"]["Job"][];
@@ -2928,6 +3039,29 @@ export interface components {
             prompt_tokens: number;
             /** Format: int64 */
             total_tokens: number;
+        };
+        /**
+         * @description Texts are looked at by a model; one that is over a threshold is refused. When the model cannot be asked, or does not
+         *     know one of the categories, nothing is let through. Images and files are not looked at.
+         */
+        Moderation: {
+            /** @description Where the model is; `/moderations` is appended. */
+            base_url: string;
+            credential?: components["schemas"]["CredentialId"] | null;
+            /** @description Which texts are looked at. */
+            looks_at?: components["schemas"]["LooksAt"];
+            /** @description The model. */
+            model: string;
+            /** @description By category, the score (0 to 1) over which a text is refused. What is not named is not looked at. */
+            thresholds: {
+                [key: string]: number;
+            };
+        };
+        /** @description Who is asked how bad a text is. */
+        Moderator: {
+            base_url: string;
+            credential?: components["schemas"]["CredentialId"] | null;
+            model: string;
         };
         /** @description Combines others by a formula. */
         Multi: {
@@ -3100,6 +3234,26 @@ export interface components {
             current: components["schemas"]["Password"];
             password: components["schemas"]["Password"];
         };
+        /** @description The request: `preset`, `policy`, or both. */
+        NewPolicy: {
+            description?: components["schemas"]["Description"];
+            moderator?: components["schemas"]["Moderator"] | null;
+            name: components["schemas"]["PolicyName"];
+            policy?: components["schemas"]["PolicyDocument"] | null;
+            preset?: components["schemas"]["PresetName"] | null;
+        };
+        /** @description The request: all that the policy says from now on, as when one is made. */
+        NewPolicyRevision: {
+            description?: components["schemas"]["Description"] | null;
+            /**
+             * Format: int32
+             * @description Refused (409) if the newest revision is another one.
+             */
+            expected_revision?: number | null;
+            moderator?: components["schemas"]["Moderator"] | null;
+            policy?: components["schemas"]["PolicyDocument"] | null;
+            preset?: components["schemas"]["PresetName"] | null;
+        };
         /** @description The request. */
         NewPublication: {
             /**
@@ -3255,6 +3409,16 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page as callers read it. */
+        Page_PolicyEntry: {
+            data: components["schemas"]["PolicyEntry"][];
+            next_cursor?: string | null;
+        };
+        /** @description A page as callers read it. */
+        Page_PolicyRevision: {
+            data: components["schemas"]["PolicyRevision"][];
+            next_cursor?: string | null;
+        };
+        /** @description A page as callers read it. */
         Page_Publication: {
             data: components["schemas"]["Publication"][];
             next_cursor?: string | null;
@@ -3309,8 +3473,105 @@ export interface components {
          * @enum {string}
          */
         Payer: "publisher" | "installer";
+        /**
+         * @description What happens when a kind of personal data is found; the stricter one is the greater.
+         * @enum {string}
+         */
+        PiiAction: "redact" | "refuse";
+        /** @description What requests and answers must satisfy. Every part is optional; what is not said is not demanded. */
+        PolicyDocument: {
+            /** @description Fields that callers may not set (`instructions` and any parameter). */
+            locked?: string[];
+            /** @description Who looks at texts, and what is too much. */
+            moderation?: components["schemas"]["Moderation"][];
+            /** @description What happens to personal data in the caller's text, by its kind. */
+            pii?: {
+                [key: string]: components["schemas"]["PiiAction"];
+            };
+            retention?: components["schemas"]["Retention"] | null;
+            /** @description What a request must look like. */
+            shape?: components["schemas"]["RequestShape"];
+        };
+        /** @description A policy as its org reads it. */
+        PolicyEntry: {
+            /** Format: date-time */
+            changed_at: string;
+            /** Format: date-time */
+            created_at: string;
+            description: string;
+            id: components["schemas"]["PolicyId"];
+            name: components["schemas"]["PolicyName"];
+            policy?: components["schemas"]["PolicyDocument"] | null;
+            /**
+             * Format: int32
+             * @description The newest revision.
+             */
+            revision: number;
+        };
+        /** @example pol_0198c0de00007000800000000000000a */
+        PolicyId: string;
+        /**
+         * @description The name of a policy, spelled as endpoints' names are.
+         * @example school
+         */
+        PolicyName: string;
+        /** @description A preset. */
+        PolicyPreset: {
+            description: string;
+            name: components["schemas"]["PresetName"];
+            /** @description What it says without a moderator. */
+            policy: components["schemas"]["PolicyDocument"];
+            /** @description What it says of a moderator's categories; none: it has no use for one. */
+            thresholds?: {
+                [key: string]: number;
+            };
+        };
+        /** @description Every preset. */
+        PolicyPresets: {
+            data: components["schemas"]["PolicyPreset"][];
+        };
+        /** @description A policy that a version refers to. */
+        PolicyRef: {
+            /** @description Its name. */
+            name: components["schemas"]["PolicyName"];
+            /**
+             * Format: int32
+             * @description Its revision; none: the newest when the version is created, which is what is read from then on.
+             */
+            revision?: number | null;
+        };
+        /** @description A policy that a version was created under. */
+        PolicyReference: {
+            id: components["schemas"]["PolicyId"];
+            name: components["schemas"]["PolicyName"];
+            /**
+             * Format: int32
+             * @description The newest revision; if it is another one, it holds from the next version on.
+             */
+            newest_revision: number;
+            /**
+             * Format: int32
+             * @description The revision that the version goes by.
+             */
+            revision: number;
+        };
+        /** @description A revision of a policy. */
+        PolicyRevision: {
+            /** Format: date-time */
+            created_at: string;
+            policy: components["schemas"]["PolicyDocument"];
+            /** @description The preset that it was made from. */
+            preset?: string | null;
+            /** Format: int32 */
+            revision: number;
+        };
         /** @description One job, or a batch. */
         PostedJobs: components["schemas"]["NewJob"] | components["schemas"]["NewJobs"];
+        /**
+         * @description A preset's name.
+         * @enum {string}
+         */
+        PresetName: "k-5" | "6-8" | "9-12" | "pii" | "retention-24h" | "retention-none" | "text-only";
         /** @description A provider's prices, in millionths of a US dollar per million tokens: 2.50 USD is 2,500,000. */
         Price: {
             /**
@@ -3336,7 +3597,7 @@ export interface components {
                  * @description For programs; stable.
                  * @enum {string}
                  */
-                code: "key_missing" | "invalid_api_key" | "session_invalid" | "sign_in_failed" | "role_missing" | "cross_site_request" | "token_invalid" | "authorization_pending" | "slow_down" | "access_denied" | "expired_token" | "too_many_tries" | "scope_missing" | "org_suspended" | "model_not_found" | "route_not_found" | "not_found" | "method_not_allowed" | "body_malformed" | "request_malformed" | "invalid_parameter" | "missing_required_parameter" | "previous_response_not_found" | "websocket_connection_limit_reached" | "unsupported_parameter" | "uri_too_long" | "body_too_large" | "body_timeout" | "quota_exceeded" | "concurrency_exceeded" | "upstream_rate_limited" | "upstream_rejected" | "upstream_auth" | "upstream_unreachable" | "upstream_error" | "upstream_overloaded" | "upstream_incomplete" | "upstream_timeout" | "output_schema_mismatch" | "endpoint_misconfigured" | "overloaded" | "quota_unavailable" | "config_unavailable" | "control_unavailable" | "store_unavailable" | "unprocessable" | "conflict" | "idempotency_mismatch" | "attempt_superseded" | "runner_unknown" | "signature_invalid" | "internal_error";
+                code: "key_missing" | "invalid_api_key" | "session_invalid" | "sign_in_failed" | "role_missing" | "cross_site_request" | "token_invalid" | "authorization_pending" | "slow_down" | "access_denied" | "expired_token" | "too_many_tries" | "scope_missing" | "org_suspended" | "model_not_found" | "route_not_found" | "not_found" | "method_not_allowed" | "body_malformed" | "request_malformed" | "invalid_parameter" | "missing_required_parameter" | "previous_response_not_found" | "websocket_connection_limit_reached" | "unsupported_parameter" | "content_policy_violation" | "uri_too_long" | "body_too_large" | "body_timeout" | "quota_exceeded" | "concurrency_exceeded" | "upstream_rate_limited" | "upstream_rejected" | "upstream_auth" | "upstream_unreachable" | "upstream_error" | "upstream_overloaded" | "upstream_incomplete" | "upstream_timeout" | "output_schema_mismatch" | "endpoint_misconfigured" | "overloaded" | "quota_unavailable" | "config_unavailable" | "moderation_unavailable" | "control_unavailable" | "store_unavailable" | "unprocessable" | "conflict" | "idempotency_mismatch" | "attempt_superseded" | "runner_unknown" | "signature_invalid" | "internal_error";
                 /** @description More, for programs. */
                 details?: unknown;
                 /** @description For people: what to do next. */
@@ -3651,6 +3912,17 @@ export interface components {
              * @description For how many days.
              */
             days: number;
+        };
+        /**
+         * @description A cap on how long responses are kept. Under one, nothing is kept at the provider: `allow.store`, `allow.background` and
+         *     `allow.conversation` of the version are off, because nobody here ends what lies there.
+         */
+        Retention: {
+            /**
+             * Format: int32
+             * @description Most days; 0: nothing is kept.
+             */
+            max_days: number;
         };
         /**
          * @description Who speaks.
@@ -4041,6 +4313,8 @@ export interface components {
             /** Format: int64 */
             first_byte_ms: number;
             flagged: string[];
+            /** @description What policies did to it: `pii:email`, `moderation:output:hate`. */
+            flags: string[];
             id: components["schemas"]["RequestId"];
             /** Format: int64 */
             input_tokens: number;
@@ -4086,6 +4360,11 @@ export interface components {
             first_byte_ms: number;
             /** @description Names of the quotas with action `flag` that this request went over. */
             flagged?: string[];
+            /**
+             * @description What policies did to it: `pii:email` (redacted), `moderation:output:hate` (over its threshold, so that the answer was
+             *     not shown). Newer edges may know more words.
+             */
+            flags?: string[];
             /** @description How it ended. */
             outcome: components["schemas"]["UsageOutcome"];
             /**
@@ -4205,6 +4484,9 @@ export interface components {
              * @description Since when it can be pinned by others; none: a draft.
              */
             first_live_at?: string | null;
+            /** @description The policies that it was made under, and their newest revisions; not in lists, and none once the endpoint is withdrawn. */
+            policies?: components["schemas"]["PolicyReference"][];
+            resolved?: components["schemas"]["VersionConfig"] | null;
             /** Format: int32 */
             version: number;
         };
@@ -4223,7 +4505,18 @@ export interface components {
              * @description Cap on `max_output_tokens`; requests without one get it.
              */
             max_output_tokens?: number | null;
+            /** @description Who looks at texts, and what is too much. */
+            moderation?: components["schemas"]["Moderation"][];
             output_schema?: components["schemas"]["OutputSchema"] | null;
+            /** @description What happens to personal data in the caller's text, by its kind. */
+            pii?: {
+                [key: string]: components["schemas"]["PiiAction"];
+            };
+            /**
+             * @description Policies of the org that hold for it besides; the stricter wins. What they come to is settled when the version is
+             *     created: a newer revision holds from the next version on.
+             */
+            policies?: components["schemas"]["PolicyRef"][];
             /** @description How quotas are asked. */
             quota_mode?: components["schemas"]["QuotaMode"];
             retain?: components["schemas"]["Retain"] | null;
@@ -8894,6 +9187,295 @@ export interface operations {
             409: components["responses"]["conflict"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    policies_list: {
+        parameters: {
+            query?: {
+                /** @example 20 */
+                limit?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PolicyEntry"];
+                };
+            };
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    policies_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "school",
+                 *       "policy": {
+                 *         "locked": [
+                 *           "temperature"
+                 *         ]
+                 *       },
+                 *       "preset": "6-8"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewPolicy"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_PolicyEntry"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            408: components["responses"]["body_timeout"];
+            409: components["responses"]["conflict.idempotency_mismatch"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    policies_presets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyPresets"];
+                };
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    policies_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["PolicyId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyEntry"];
+                };
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    policies_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["PolicyId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_Deleted_PolicyId"];
+                };
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            409: components["responses"]["conflict"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    policies_list_revisions: {
+        parameters: {
+            query?: {
+                /** @example 20 */
+                limit?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                id: components["schemas"]["PolicyId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PolicyRevision"];
+                };
+            };
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    policies_revise: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
+            path: {
+                id: components["schemas"]["PolicyId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "expected_revision": 1,
+                 *       "policy": {
+                 *         "pii": {
+                 *           "email": "redact"
+                 *         },
+                 *         "retention": {
+                 *           "max_days": 1
+                 *         }
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewPolicyRevision"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_PolicyEntry"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_PolicyEntry"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            408: components["responses"]["body_timeout"];
+            409: components["responses"]["conflict.idempotency_mismatch"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    policies_get_revision: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["PolicyId"];
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyRevision"];
+                };
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };

@@ -6,11 +6,13 @@
 mod policy;
 mod target;
 
-pub use policy::{ImageKind, OutputSchema, QuotaMode, Retain, Shape, ToolPolicy};
+pub use policy::{ImageKind, OutputSchema, QuotaMode, RETAIN_MAX_DAYS, Retain, Shape, ToolPolicy};
 pub use target::{Price, Protocol, Region, Target, Timeouts};
 
+use crate::policy::{self as demands, Moderation, PiiAction, PiiKind, PolicyRef};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// Longest instructions, in bytes: a KV record and an object's row hold 2 MB; this leaves room for the rest.
 pub const INSTRUCTIONS_MAX_BYTES: usize = 256 * 1024;
@@ -86,6 +88,16 @@ pub struct VersionConfig {
     /// That responses are kept; none: nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retain: Option<Retain>,
+    /// What happens to personal data in the caller's text, by its kind.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pii: BTreeMap<PiiKind, PiiAction>,
+    /// Who looks at texts, and what is too much.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moderation: Vec<Moderation>,
+    /// Policies of the org that hold for it besides; the stricter wins. What they come to is settled when the version is
+    /// created: a newer revision holds from the next version on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<PolicyRef>,
 }
 
 fn is_zero(retries: &u8) -> bool {
@@ -122,14 +134,12 @@ impl VersionConfig {
         if serde_json::to_string(&self.defaults).map_or(true, |text| text.len() > DEFAULTS_MAX_BYTES) {
             return refuse("defaults", format!("at most {DEFAULTS_MAX_BYTES} bytes of JSON"));
         }
-        if self.locked.len() > NAMES_MAX || self.allow.tools.len() > NAMES_MAX {
-            return refuse("locked, allow.tools", format!("at most {NAMES_MAX} names each"));
+        if self.allow.tools.len() > NAMES_MAX {
+            return refuse("allow.tools", format!("at most {NAMES_MAX} names"));
         }
-        if let Some(field) =
-            self.locked.iter().find(|name| ["model", "input", "stream"].contains(&name.as_str()))
-        {
-            return refuse("locked", format!("`{field}` cannot be locked"));
-        }
+        demands::check_locked(&self.locked)?;
+        demands::check_moderation(&self.moderation)?;
+        demands::check_references(&self.policies)?;
         if self.max_output_tokens == Some(0) {
             return refuse("max_output_tokens", "must be at least 1".into());
         }
@@ -150,7 +160,8 @@ impl VersionConfig {
     }
 }
 
-fn refuse(param: impl Into<String>, message: String) -> Result<(), ConfigError> {
+/// A field that cannot be.
+pub(crate) fn refuse(param: impl Into<String>, message: String) -> Result<(), ConfigError> {
     Err(ConfigError { param: param.into(), message })
 }
 

@@ -152,6 +152,8 @@ ids! {
     InvitationId = "inv";
     /// An entry of the audit trail.
     AuditId = "aud";
+    /// What an org demands of requests and answers.
+    PolicyId = "pol";
 }
 
 #[cfg(test)]

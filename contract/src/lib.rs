@@ -12,6 +12,7 @@ pub mod id;
 pub mod job;
 pub mod key;
 pub mod name;
+pub mod policy;
 pub mod problem;
 pub mod quota;
 pub mod record;

@@ -130,6 +130,8 @@ catalogue! {
     ConnectionLimit = "websocket_connection_limit_reached", 400, InvalidRequest, false, "This connection has had its time. Open a new one to go on.";
     /// The endpoint does not allow this parameter.
     ParameterUnsupported = "unsupported_parameter", 400, InvalidRequest, false, "This endpoint does not allow that parameter.";
+    /// A policy of the endpoint does not let this text through.
+    ContentPolicyViolation = "content_policy_violation", 400, InvalidRequest, false, "The content is not what this endpoint's policy lets through.";
     /// The URL is too long.
     UriTooLong = "uri_too_long", 414, InvalidRequest, false, "The URL is too long.";
     /// The body is over the limit.
@@ -166,6 +168,8 @@ catalogue! {
     QuotaUnavailable = "quota_unavailable", 503, Server, true, "The quota service did not answer in time. Try again in a moment.";
     /// Configuration cannot be read and no good copy is at hand.
     ConfigUnavailable = "config_unavailable", 503, Server, true, "The endpoint's configuration cannot be read right now. Try again in a moment.";
+    /// A check that the endpoint's policy demands cannot be made; nothing is let through without it.
+    ModerationUnavailable = "moderation_unavailable", 503, Server, true, "A check that this endpoint's policy demands could not be made, and nothing is let through without it. Try again in a moment.";
     /// Control cannot be reached by the edge.
     ControlUnavailable = "control_unavailable", 503, Server, true, "The control plane cannot be reached right now. Try again in a moment.";
     /// The database cannot be reached.

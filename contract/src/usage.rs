@@ -140,6 +140,10 @@ pub struct UsageEvent {
     /// Names of the quotas with action `flag` that this request went over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flagged: Vec<String>,
+    /// What policies did to it: `pii:email` (redacted), `moderation:output:hate` (over its threshold, so that the answer was
+    /// not shown). Newer edges may know more words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
     /// Which target served it.
     #[serde(flatten)]
     pub served: Served,

@@ -115,6 +115,8 @@ pub(crate) fn inspect(bytes: &[u8]) -> serde_json::Result<Option<String>> {
 
 /// The path of the field that an error is about; for unknown and missing fields, their own.
 pub(crate) fn param(path: &str, message: &str) -> String {
+    // A key of a map that is no text is told as `?`.
+    let path = path.strip_suffix(".?").unwrap_or(path);
     let parent = if path == "." { "" } else { path };
     let field = ["unknown field `", "missing field `"]
         .iter()

@@ -80,6 +80,13 @@ const CONSTRAINTS: &[(&str, Code, &str, &str)] = &[
         "credential",
         "The credential is used by a version. Withdraw its endpoint first, or replace the secret.",
     ),
+    ("policies_name_unique", Code::Conflict, "name", "This name is taken by another policy of your org."),
+    (
+        "version_policies_revision_fk",
+        Code::Conflict,
+        "id",
+        "The policy is referred to by a version that can be served. Withdraw its endpoint first.",
+    ),
     (
         "installs_credential_fk",
         Code::Conflict,

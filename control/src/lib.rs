@@ -40,6 +40,7 @@ mod outbox;
 mod pagination;
 mod params;
 pub mod platform;
+mod policies;
 mod principal;
 mod publications;
 mod quotas;

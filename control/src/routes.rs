@@ -5,8 +5,8 @@
 
 use crate::{
     accounts, app::App, audit, catalog, credentials, dispatch, drain, endpoints, error::Error, evals, events,
-    files, gates, health, installs, jobs, keys, members, openapi, orgs, publications, quotas, records,
-    request_id, roles::Action, runners, usage, versions,
+    files, gates, health, installs, jobs, keys, members, openapi, orgs, policies, publications, quotas,
+    records, request_id, roles::Action, runners, usage, versions,
 };
 use alphagate_contract::problem::Code;
 use axum::{
@@ -75,6 +75,7 @@ pub fn all() -> Vec<Route> {
         operator_of_jobs(),
         of_org(),
         of_endpoints(),
+        of_policies(),
         of_jobs(),
         of_evals(),
         runner(),
@@ -201,6 +202,20 @@ fn of_endpoints() -> Vec<Route> {
         member(A::EndpointsPublish, Method::DELETE, "/v1/endpoints/{id}/canary", publications::stop_canary),
         member(A::EndpointsRead, Method::GET, "/v1/endpoints/{id}/gate", gates::get),
         member(A::GateWrite, Method::PUT, "/v1/endpoints/{id}/gate", gates::put),
+    ]
+}
+
+fn of_policies() -> Vec<Route> {
+    use Action as A;
+    vec![
+        member(A::PoliciesWrite, Method::POST, "/v1/policies", policies::create),
+        member(A::PoliciesRead, Method::GET, "/v1/policies", policies::list),
+        member(A::PoliciesRead, Method::GET, "/v1/policies/presets", policies::presets),
+        member(A::PoliciesRead, Method::GET, "/v1/policies/{id}", policies::get),
+        member(A::PoliciesWrite, Method::DELETE, "/v1/policies/{id}", policies::delete),
+        member(A::PoliciesWrite, Method::POST, "/v1/policies/{id}/revisions", policies::revise),
+        member(A::PoliciesRead, Method::GET, "/v1/policies/{id}/revisions", policies::list_revisions),
+        member(A::PoliciesRead, Method::GET, "/v1/policies/{id}/revisions/{number}", policies::get_revision),
     ]
 }
 

@@ -319,8 +319,14 @@ impl Attempts {
 
     /// Settles the request's own reservation, after the answer.
     pub fn settle(&self, end: End) {
+        self.settle_flagged(end, &[]);
+    }
+
+    /// The same, of an answer that policies did something to.
+    pub fn settle_flagged(&self, end: End, flags: &[String]) {
         self.of.lease.release();
-        let reservation = self.of.reservation.clone();
+        let mut reservation = self.of.reservation.clone();
+        reservation.flags.extend_from_slice(flags);
         let settle = settlement::of(&reservation, end);
         settlement::later(&self.of.visit, reservation, settle);
     }

@@ -54,6 +54,7 @@ fn ended(n: u8, lease: Option<RequestId>) -> Ended {
         reasoning_tokens: 0,
         first_byte_ms: 0,
         served: Served::default(),
+        flags: Vec::new(),
     };
     let given = lease.map(|lease| Given { lease, admission: admission(n), estimate: one() });
     Ended { settle, total_ms: 1, given }

@@ -36,6 +36,8 @@ pub struct Reservation {
     pub id: RequestId,
     /// The limits for the answer's headers.
     pub limits: Limits,
+    /// What policies did to the request, for its usage event.
+    pub flags: Vec<String>,
     pub(crate) orgs: Vec<OrgId>,
     /// Set if the version's quotas are leased.
     pub(crate) leased: Option<Box<Leased>>,
@@ -104,7 +106,7 @@ pub async fn reserve(visit: &Visit, key: &ApiKey, asked: &Ask<'_>, attempt: u32)
         let (own, other) = join(ask(visit, &caller), ask(visit, &publisher)).await;
         vec![own, other]
     };
-    let reservation = Reservation { id, limits: Limits::default(), orgs, leased: None };
+    let reservation = Reservation { id, limits: Limits::default(), orgs, leased: None, flags: Vec::new() };
     conclude(visit, reservation, replies)
 }
 

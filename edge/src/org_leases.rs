@@ -52,7 +52,7 @@ pub async fn reserve(visit: &Visit, mut ask: Reserve, admission: Admission) -> R
 
 fn reservation(visit: &Visit, ask: &Reserve, limits: Limits, given: Option<Given>) -> Reservation {
     let leased = Some(Box::new(Leased { started_ms: visit.started_ms, given }));
-    Reservation { id: ask.id, limits, orgs: vec![ask.org], leased }
+    Reservation { id: ask.id, limits, orgs: vec![ask.org], leased, flags: Vec::new() }
 }
 
 /// The second begins here, before the object is asked.

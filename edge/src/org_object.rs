@@ -217,6 +217,7 @@ impl OrgObject {
                 reasoning_tokens: 0,
                 first_byte_ms: 0,
                 served: Served::default(),
+                flags: Vec::new(),
             };
             core.record_use(&settle, reservation.estimate)?;
         }
@@ -314,6 +315,7 @@ impl Core {
             first_byte_ms: settle.first_byte_ms,
             total_ms,
             flagged,
+            flags: settle.flags.clone(),
             served: settle.served.clone(),
         })
     }

@@ -110,6 +110,9 @@ pub struct Settle {
     /// Which target served it.
     #[serde(default)]
     pub served: Served,
+    /// What policies did to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
 }
 
 /// A request that was admitted under a lease.

@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 use wasm_bindgen::prelude::*;
 use worker::web_sys;
 
-/// Largest error body of a provider that is read, bytes.
-const ERROR_MAX_BYTES: u64 = 64 * 1024;
+/// Largest body of a refusal, and of a moderation, that is read, bytes.
+const SHORT_MAX_BYTES: u64 = 64 * 1024;
 /// Longest time to read an error body, milliseconds.
 const ERROR_DEADLINE_MS: u64 = 5_000;
 
@@ -232,10 +232,14 @@ impl Call {
 
     /// The body of a provider's refusal, as far as it is read.
     pub async fn refusal(&self, settings: &Settings) -> Vec<u8> {
-        let lease = Lease::new(settings.buffer_budget_bytes as f64, (2 * ERROR_DEADLINE_MS) as f64);
-        let body =
-            self.bytes(&lease, ERROR_MAX_BYTES as f64, ERROR_DEADLINE_MS as f64).await.unwrap_or_default();
-        let body = body.dyn_into::<Uint8Array>().map(|bytes| bytes.to_vec()).unwrap_or_default();
+        self.short(settings, ERROR_DEADLINE_MS).await.unwrap_or_default()
+    }
+
+    /// The body of an answer that is short; none: it is not, or does not come in time.
+    pub async fn short(&self, settings: &Settings, deadline_ms: u64) -> Option<Vec<u8>> {
+        let lease = Lease::new(settings.buffer_budget_bytes as f64, (2 * deadline_ms) as f64);
+        let body = self.bytes(&lease, SHORT_MAX_BYTES as f64, deadline_ms as f64).await.unwrap_or_default();
+        let body = body.dyn_into::<Uint8Array>().map(|bytes| bytes.to_vec()).ok();
         lease.release();
         body
     }

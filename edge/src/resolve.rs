@@ -87,6 +87,8 @@ pub struct Route {
     record: Rc<Record>,
     /// By target.
     credentials: Vec<Wanted>,
+    /// By moderation.
+    of_moderations: Vec<Wanted>,
 }
 
 /// The credential of a target.
@@ -138,22 +140,48 @@ impl Route {
     /// 502 when the credential is not there, is not for this target's origin, or was not sealed to this edge.
     pub fn secret(&self, visit: &Visit, at: usize) -> Result<Option<Secret<String>>, Problem> {
         let target = self.target(at)?;
-        let record = match self.credentials.get(at) {
-            Some(Wanted::None) => return Ok(None),
-            Some(Wanted::Record(record)) => record,
-            Some(Wanted::Missing) | None => return Err(Code::EndpointMisconfigured.into()),
-        };
-        let (RecordKey::Credential(id), RecordValue::Credential(credential)) = (&record.key, &record.value)
-        else {
-            return Err(Code::EndpointMisconfigured.into());
-        };
-        let origin = origin(&target.base_url);
         let may_leak = self.payer == Payer::Installer && !target.headers.is_empty();
-        if credential.org != self.paying || origin.as_ref() != Some(&credential.origin) || may_leak {
+        let secret = secret(visit, self.credentials.get(at), self.paying, &target.base_url)?;
+        if may_leak && secret.is_some() {
             return Err(Code::EndpointMisconfigured.into());
         }
-        open(visit, *id, credential).map(Some)
+        Ok(secret)
     }
+
+    /// The secret for the moderation at this place: the publisher's, whoever pays.
+    ///
+    /// # Errors
+    /// As [`Route::secret`].
+    pub fn moderation_secret(
+        &self,
+        visit: &Visit,
+        at: usize,
+        base_url: &str,
+    ) -> Result<Option<Secret<String>>, Problem> {
+        secret(visit, self.of_moderations.get(at), self.publisher, base_url)
+    }
+}
+
+/// Opens what is wanted, if it is this org's and for the origin of this URL.
+fn secret(
+    visit: &Visit,
+    wanted: Option<&Wanted>,
+    org: OrgId,
+    base_url: &str,
+) -> Result<Option<Secret<String>>, Problem> {
+    let record = match wanted {
+        Some(Wanted::None) => return Ok(None),
+        Some(Wanted::Record(record)) => record,
+        Some(Wanted::Missing) | None => return Err(Code::EndpointMisconfigured.into()),
+    };
+    let (RecordKey::Credential(id), RecordValue::Credential(credential)) = (&record.key, &record.value)
+    else {
+        return Err(Code::EndpointMisconfigured.into());
+    };
+    if credential.org != org || origin(base_url).as_ref() != Some(&credential.origin) {
+        return Err(Code::EndpointMisconfigured.into());
+    }
+    open(visit, *id, credential).map(Some)
 }
 
 fn open(visit: &Visit, id: CredentialId, record: &CredentialRecord) -> Result<Secret<String>, Problem> {
@@ -213,6 +241,7 @@ pub async fn route(
         paying: if payer == Payer::Publisher { name.publisher } else { key.org },
         record,
         credentials: Vec::new(),
+        of_moderations: Vec::new(),
     };
     let own = name.install.as_ref().and_then(|install| install.credential);
     let wanted: Vec<Option<CredentialId>> = route.targets()?.iter().map(|target| target.credential).collect();
@@ -227,6 +256,15 @@ pub async fn route(
             (Some(_), Some(id)) => trail.credential(visit, route.paying, id).await?,
         };
         route.credentials.push(credential);
+    }
+    let asked: Vec<Option<CredentialId>> =
+        route.config()?.moderation.iter().map(|moderation| moderation.credential).collect();
+    for id in asked {
+        let credential = match id {
+            None => Wanted::None,
+            Some(id) => trail.credential(visit, route.publisher, id).await?,
+        };
+        route.of_moderations.push(credential);
     }
     Ok(route)
 }

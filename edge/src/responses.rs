@@ -16,7 +16,9 @@ use crate::{
     health::Patient,
     identity::{self, Identity},
     json_splice::Members,
+    moderation,
     org_client::{self, Ask, Asked, Reservation, Standing as InOrg},
+    pii::{self, Screened},
     proxy::{self, Lease},
     request::{self, Outgoing},
     resolve::{self, Route, Trail},
@@ -59,8 +61,12 @@ struct Plan {
     schema: Option<Rc<Schema>>,
     /// What is kept of it, where the version keeps anything.
     turn: Option<Turn>,
-    /// The body with the whole conversation, where the caller sent a part of it.
+    /// The body with the whole conversation and without what is redacted, where that is not what the caller sent.
     body: Option<Uint8Array>,
+    /// What is shown to moderations first, as JSON.
+    moderated: Option<Uint8Array>,
+    /// What policies did to it.
+    flags: Vec<String>,
 }
 
 /// An admitted request.
@@ -119,6 +125,12 @@ pub async fn serve(
     body: Uint8Array,
 ) -> Result<Response, Problem> {
     let Admitted { plan, trail, reservation } = admit_request(visit, key, asking, &body).await?;
+    if let Some(text) = &plan.moderated
+        && let Err(problem) = moderation::of_input(visit, &plan.route, text, &asking.caller).await
+    {
+        org_client::cancel(visit, reservation);
+        return Err(problem);
+    }
     let stream = plan.outgoing.stream;
     let mut attempts = Attempts::new(Commission {
         visit: visit.clone(),
@@ -219,7 +231,10 @@ async fn admit_request(
         let Outgoing { estimate, stream, .. } = plan.outgoing;
         let asked = Ask { route: &plan.route, trail: &trail, estimate, stream };
         match org_client::reserve(visit, key, &asked, attempt).await? {
-            Asked::Admitted(reservation) => return Ok(Admitted { plan, trail, reservation }),
+            Asked::Admitted(mut reservation) => {
+                reservation.flags.clone_from(&plan.flags);
+                return Ok(Admitted { plan, trail, reservation });
+            }
             Asked::Outdated => {}
         }
     }
@@ -240,11 +255,20 @@ async fn plan(
     let model = request::asked_model(&members, asking.endpoint.clone())?;
     let asked = admit::asked_name(&identity.record, &model);
     let route = resolve::route(visit, key, asked, trail).await?;
+    let actions = &route.config()?.pii;
+    let own = pii::screen(&members, actions, asking.api)?;
+    let members = own.body.as_deref().map_or(Ok(members), request::members)?;
     let (turn, conversation) = chain::begin(visit, key, asking, &route, &members, &model).await?.unzip();
     let conversation = conversation.flatten();
     let members = conversation.as_deref().map_or(Ok(members), request::members)?;
     let expanded = compact::expanded(&members);
     let members = expanded.as_deref().map_or(Ok(members), request::members)?;
+    // What a conversation brings may be of a time before the policy.
+    let brought = match expanded.as_ref().or(conversation.as_ref()) {
+        Some(_) => pii::screen(&members, actions, asking.api)?,
+        None => Screened::default(),
+    };
+    let members = brought.body.as_deref().map_or(Ok(members), request::members)?;
     let targets = route.targets()?;
     let health = standings(&route, targets.len());
     let mut order = targets::order(targets, &health, asking.region, visit.id.uuid().as_u128());
@@ -262,14 +286,23 @@ async fn plan(
     let is_open = |at: &usize| health.get(*at) == Some(&Standing::Open);
     let left_for_last =
         if is_open(&first) { Vec::new() } else { order.iter().copied().filter(is_open).collect() };
-    let own_bytes = f64::from(body.length());
-    let body = expanded.as_deref().or(conversation.as_deref()).map(Uint8Array::from);
-    if let Some(whole) = &body
-        && !asking.lease.grow(own_bytes + f64::from(whole.length()))
-    {
+    let moderated = moderation::input_text(&members, route.config()?, asking.api, outgoing.stream)?;
+    let moderated = moderated.map(|text| Uint8Array::from(text.as_bytes()));
+    let flags = own.redacted.union(&brought.redacted).map(|kind| format!("pii:{}", kind.as_str())).collect();
+    let sent = brought.body.as_deref().or(expanded.as_deref()).or(conversation.as_deref());
+    let sent = sent.or(own.body.as_deref()).map(Uint8Array::from);
+    hold(&asking.lease, body, [sent.as_ref(), moderated.as_ref()])?;
+    Ok(Plan { route, order, left_for_last, outgoing, model, schema, turn, body: sent, moderated, flags })
+}
+
+/// Takes what is held besides the caller's body out of the budget, too.
+fn hold(lease: &Lease, body: &Uint8Array, besides: [Option<&Uint8Array>; 2]) -> Result<(), Problem> {
+    let more: u64 = besides.into_iter().flatten().map(|bytes| u64::from(bytes.length())).sum();
+    let all = more + u64::from(body.length());
+    if more > 0 && !lease.grow(all as f64) {
         return Err(Problem::new(Code::Overloaded).retry_after_ms(1_000));
     }
-    Ok(Plan { route, order, left_for_last, outgoing, model, schema, turn, body })
+    Ok(())
 }
 
 /// What goes to the first target that can serve the request. Those before it that cannot are not asked; if none can, the

@@ -38,6 +38,7 @@ pub fn of(reservation: &Reservation, end: End) -> Settle {
         reasoning_tokens: usage.map_or(0, |usage| usage.reasoning_tokens),
         first_byte_ms: content_ms,
         served,
+        flags: reservation.flags.clone(),
     }
 }
 

@@ -4,13 +4,15 @@
 
 use crate::{
     answer,
+    api::Api,
     attempt::Attempt,
-    attempts::{Attempts, Failure},
+    attempts::{Attempts, Commission, Failure},
     carrier, clock,
     disguise::Usage,
     fault,
+    moderation::{self, Refused},
     proxy::{self, Head},
-    refusal::{self, Refused},
+    refusal,
     retry::Why,
     schemas::{self, Violated},
     settlement::End,
@@ -33,6 +35,13 @@ pub async fn serve(mut attempts: Attempts) -> Result<Response, Problem> {
     loop {
         let attempt = attempts.begin()?;
         match ask(&attempts, &attempt).await {
+            Ok((Ok(answer), content_ms)) => {
+                let usage = answer.2;
+                return match moderated(&attempts, answer).await {
+                    Ok(answer) => finish(&attempts, &attempt, (Ok(answer), content_ms)),
+                    Err(refused) => Err(withhold(&attempts, &attempt, (usage, content_ms), *refused)),
+                };
+            }
             Ok(answered) => return finish(&attempts, &attempt, answered),
             Err(failure) => attempts.failed(&attempt, failure).await?,
         }
@@ -78,7 +87,7 @@ pub async fn refused(attempts: &Attempts, attempt: &Attempt, head: Head, wanted:
             }
             let protocol = attempt.carry.adapted.as_ref().map(|adapted| adapted.protocol);
             let refused = refusal::read(protocol, status, &body, retry_after_ms, &attempt.disguise);
-            let Refused { status, retry_after_ms, problem } = refused;
+            let refusal::Refused { status, retry_after_ms, problem } = refused;
             Failure::free(Why::Status { status, retry_after_ms }, problem)
         }
     }
@@ -145,6 +154,41 @@ fn translate(
         let response = answer::json(body.into_bytes()).map_err(|_| Code::Internal)?;
         Ok((response, outcome, usage))
     }))
+}
+
+/// The answer, if the version's moderations let it through.
+async fn moderated(
+    attempts: &Attempts,
+    (mut response, outcome, usage): Answer,
+) -> Result<Answer, Box<Refused>> {
+    let Commission { visit, route, api, caller, .. } = attempts.commission();
+    let looks = route.config().is_ok_and(moderation::looks_at_output);
+    if !looks || *api == Api::Embeddings {
+        return Ok((response, outcome, usage));
+    }
+    let internal = |_| Box::new(Refused { problem: Code::Internal.into(), flags: Vec::new() });
+    let headers = response.headers().clone();
+    let bytes = response.bytes().await.map_err(internal)?;
+    if let Some(text) = moderation::output_text(&bytes) {
+        let text = Uint8Array::from(text.as_bytes());
+        moderation::of_output(visit, route, &text, caller).await?;
+    }
+    let response = Response::from_bytes(bytes).map_err(internal)?.with_headers(headers);
+    Ok((response, outcome, usage))
+}
+
+/// The provider is paid for it, and the caller does not see it.
+fn withhold(
+    attempts: &Attempts,
+    attempt: &Attempt,
+    (usage, content_ms): (Option<Usage>, u64),
+    Refused { problem, flags }: Refused,
+) -> Problem {
+    attempt.patient.ended(Outcome::Completed);
+    let served = attempts.served(attempt.target);
+    let end = End { outcome: Outcome::Failed, usage, price: attempt.price, content_ms, served };
+    attempts.settle_flagged(end, &flags);
+    problem
 }
 
 fn finish(

@@ -6,6 +6,7 @@ mod websocket {
     pub mod evicted;
     pub mod gone;
     pub mod limits;
+    pub mod policies;
     pub mod socket;
     pub mod turns;
 }

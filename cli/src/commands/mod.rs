@@ -14,6 +14,7 @@ mod keys;
 mod login;
 mod members;
 mod orgs;
+mod policies;
 mod profiles;
 mod queue;
 mod quotas;
@@ -48,6 +49,9 @@ pub(crate) enum Command {
     /// Endpoints: from a file to live, and back
     #[command(subcommand)]
     Endpoints(Box<endpoints::Endpoints>),
+    /// What versions demand of requests and answers, in revisions
+    #[command(subcommand)]
+    Policies(policies::Policies),
     /// Secrets of providers: written, never read back
     #[command(subcommand)]
     Credentials(credentials::Credentials),
@@ -88,6 +92,7 @@ impl Command {
             Self::Whoami => profiles::whoami(context).await,
             Self::Keys(command) => command.run(context).await,
             Self::Endpoints(command) => return command.run(context).await,
+            Self::Policies(command) => command.run(context).await,
             Self::Credentials(command) => command.run(context).await,
             Self::Catalog(command) => command.run(context).await,
             Self::Installs(command) => command.run(context).await,

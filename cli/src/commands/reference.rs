@@ -26,6 +26,11 @@ pub(crate) async fn endpoint_named(client: &Client, name: &str) -> Result<Option
     Ok(found.data.into_iter().find(|endpoint| endpoint["name"] == name))
 }
 
+/// Every policy of the org.
+pub(crate) async fn policies(client: &Client) -> Result<Vec<Value>, Failure> {
+    Ok(fetch(client, &["v1", "policies"], &[], Walk::Cursor, Paging::EVERY).await?.data)
+}
+
 /// The id of an object, as a part of a path.
 pub(crate) fn id(value: &Value) -> Result<&str, Failure> {
     value["id"].as_str().ok_or_else(|| Failure::said("the server answered an object without an id"))

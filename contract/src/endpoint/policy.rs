@@ -122,11 +122,11 @@ fn is_any(policy: &ToolPolicy) -> bool {
 }
 
 impl Shape {
-    pub(super) fn is_default(&self) -> bool {
+    pub(crate) fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let named: &[String] = match &self.tools {
             ToolPolicy::Named(names) => names,
             ToolPolicy::Any | ToolPolicy::None => &[],

@@ -5,12 +5,14 @@
 
 mod create;
 mod delete;
+mod destination;
 mod read;
 mod reseal;
 mod rotate;
 
 pub(crate) use create::create;
 pub(crate) use delete::delete;
+pub(crate) use destination::{Destination, check_destinations, origins_of};
 pub(crate) use read::{get, list};
 pub(crate) use reseal::reseal_outdated;
 pub(crate) use rotate::rotate;

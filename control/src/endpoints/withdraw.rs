@@ -40,7 +40,7 @@ pub(crate) async fn withdraw(admin: Admin, State(app): State<App>, Id(id): Id<En
                 .await?;
         }
         write_live_record(change.db(), admin.org, id).await?;
-        versions::release_credentials(change.db(), admin.org, id).await?;
+        versions::release(change.db(), admin.org, id).await?;
         orgs::write_record(change.db(), admin.org).await?;
     }
     let endpoint = read::find(change.db(), admin.org, id).await?;

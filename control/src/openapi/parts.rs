@@ -2,7 +2,8 @@
 
 use crate::{
     accounts, audit, catalog, credentials, dispatch, endpoints, evals, events, files, gates, health,
-    installs, jobs, keys, members, openapi, orgs, publications, quotas, records, runners, usage, versions,
+    installs, jobs, keys, members, openapi, orgs, policies, publications, quotas, records, runners, usage,
+    versions,
 };
 use utoipa::OpenApi;
 
@@ -34,6 +35,7 @@ pub(super) fn all() -> Vec<Part> {
         part::<credentials::Docs>("credentials", "Providers' secrets: written, never read back."),
         part::<endpoints::Docs>("endpoints", "Names that callers put into `model`."),
         part::<versions::Docs>("versions", "Configurations of an endpoint that never change."),
+        part::<policies::Docs>("policies", "What versions demand of requests and answers, in revisions."),
         part::<publications::Docs>("publications", "Attempts to make a version live, and canaries."),
         part::<gates::Docs>("gates", "What an endpoint demands of a version before it goes live."),
         part::<catalog::Docs>("catalog", "Public endpoints of every org."),

@@ -54,6 +54,7 @@ struct Row<'a> {
     target: u8,
     attempt: u8,
     passed_over: Vec<String>,
+    flags: &'a [String],
 }
 
 /// A figure as the database holds it; what is beyond its range is as much as it can hold.
@@ -93,6 +94,7 @@ impl<'a> From<&'a UsageEvent> for Row<'a> {
             target: event.served.target,
             attempt: event.served.attempt,
             passed_over: event.served.passed_over.iter().map(ToString::to_string).collect(),
+            flags: &event.flags,
         }
     }
 }

@@ -82,6 +82,8 @@ pub(crate) struct Event {
     attempt: i16,
     /// Targets that did not serve, and why.
     passed_over: Vec<String>,
+    /// What policies did to it: `pii:email`, `moderation:output:hate`.
+    flags: Vec<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -110,6 +112,7 @@ struct Row {
     target: i16,
     attempt: i16,
     passed_over: Vec<String>,
+    flags: Vec<String>,
 }
 
 impl Row {
@@ -139,6 +142,7 @@ impl Row {
             target: self.target,
             attempt: self.attempt,
             passed_over: self.passed_over,
+            flags: self.flags,
         })
     }
 }

@@ -20,7 +20,7 @@ macro_rules! columns {
     () => {
         "org_id, id, at, key_id, endpoint_id, publisher_id, install_id, payer, version, stream, outcome, requests, \
          input_tokens, output_tokens, cost_micros, estimated, cached_input_tokens, reasoning_tokens, first_byte_ms, \
-         total_ms, flagged, target, attempt, passed_over"
+         total_ms, flagged, target, attempt, passed_over, flags"
     };
 }
 use columns;

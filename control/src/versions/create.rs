@@ -7,15 +7,17 @@ use crate::{
     audit::Note,
     body::Body,
     change::{Begun, Change, Changed, Effect},
-    credentials, endpoints,
+    credentials::{self, Destination},
+    endpoints,
     error::{Answer, Error},
     params::Id,
+    policies,
     principal::Admin,
     records,
     roles::Action,
 };
 use alphagate_contract::{
-    endpoint::VersionConfig,
+    endpoint::{Target, VersionConfig},
     id::{CredentialId, EndpointId, OrgId},
     record::{RecordKey, RecordValue, VersionRecord},
 };
@@ -44,19 +46,25 @@ pub(crate) async fn create(
     Id(endpoint): Id<EndpointId>,
     body: Body<VersionConfig>,
 ) -> Answer {
-    let config = body.value;
+    let mut config = body.value;
     config.check().map_err(|error| Error::field(error.param, error.message))?;
     check_schema(&config)?;
-    let origins = target_origins(&app, &config)?;
+    let origins = credentials::origins_of(&app, &targets(&config))?;
     let mut change = match Change::begin(&app, admin.org, body.once).await? {
         Begun::Fresh(change) => change,
         Begun::Done(answer) => return Ok(answer),
     };
     endpoints::lock(change.db(), admin.org, endpoint).await?.not_withdrawn()?;
-    check_credentials(change.db(), admin.org, &config, &origins).await?;
-    let version = insert(change.db(), admin.org, endpoint, &config, &origins).await?.version(endpoint)?;
+    credentials::check_destinations(change.db(), admin.org, &targets(&config), &origins).await?;
+    let (references, parts) = policies::resolve(change.db(), admin.org, &config.policies).await?;
+    config.policies = policies::written(&references);
+    let served = config.under(&parts).map_err(|error| Error::field(error.param, error.message))?;
+    check_moderations(&app, change.db(), admin.org, &served).await?;
+    let row = insert(change.db(), admin.org, endpoint, (&config, &served), &origins).await?;
+    policies::refer(change.db(), admin.org, endpoint, row.number, &references).await?;
+    let version = row.version(endpoint, references)?;
     let key = RecordKey::Version(endpoint, version.version);
-    let record = RecordValue::Version(VersionRecord { publisher: admin.org, config });
+    let record = RecordValue::Version(VersionRecord { publisher: admin.org, config: served });
     records::put(change.db(), admin.org, key, &record).await?;
     let subject = format!("{endpoint}@{}", version.version);
     let note = Note::of(&admin, Action::EndpointsWrite, "create", "version", subject).after(&version);
@@ -72,41 +80,27 @@ fn check_schema(config: &VersionConfig) -> Result<(), Error> {
     })
 }
 
-/// The origin of every target, in order.
-fn target_origins(app: &App, config: &VersionConfig) -> Result<Vec<String>, Error> {
-    let rules = app.upstreams();
-    let origin = |(index, base_url): (usize, &String)| {
-        rules
-            .origin_of(base_url)
-            .map_err(|message| Error::field(format!("targets[{index}].base_url"), message))
+/// Where the targets' credentials are sent.
+fn targets<'a>(config: &'a VersionConfig) -> Vec<Destination<'a>> {
+    let destination = |(at, Target { base_url, credential, .. }): (usize, &'a Target)| Destination {
+        path: format!("targets[{at}]"),
+        base_url,
+        credential: *credential,
     };
-    config.targets.iter().map(|target| &target.base_url).enumerate().map(origin).collect()
+    config.targets.iter().enumerate().map(destination).collect()
 }
 
-/// A credential must be the org's own, and for the origin of its target.
-async fn check_credentials(
+/// Who is asked about texts, the policies' moderators among them, must be somebody who may be asked.
+async fn check_moderations(
+    app: &App,
     db: &mut PgConnection,
     org: OrgId,
-    config: &VersionConfig,
-    origins: &[String],
+    served: &VersionConfig,
 ) -> Result<(), Error> {
-    let used: Vec<CredentialId> = config.targets.iter().filter_map(|target| target.credential).collect();
-    let known = credentials::origins(db, org, &used).await?;
-    for (index, (target, origin)) in config.targets.iter().zip(origins).enumerate() {
-        let Some(credential) = target.credential else { continue };
-        match known.get(&credential) {
-            Some(allowed) if allowed == origin => {}
-            Some(allowed) => {
-                let message = format!("its origin must be the one that its credential is for, `{allowed}`");
-                return Err(Error::field(format!("targets[{index}].base_url"), message));
-            }
-            None => {
-                let message = "there is no such credential in your org";
-                return Err(Error::field(format!("targets[{index}].credential"), message));
-            }
-        }
-    }
-    Ok(())
+    let destination = |(at, moderation)| Destination::of_moderation("", at, moderation);
+    let to: Vec<_> = served.moderation.iter().enumerate().map(destination).collect();
+    let origins = credentials::origins_of(app, &to)?;
+    credentials::check_destinations(db, org, &to, &origins).await
 }
 
 /// Inserts the version under the next number; the endpoint is locked, so numbers have no gaps.
@@ -114,25 +108,30 @@ async fn insert(
     db: &mut PgConnection,
     org: OrgId,
     endpoint: EndpointId,
-    config: &VersionConfig,
+    (config, served): (&VersionConfig, &VersionConfig),
     origins: &[String],
 ) -> Result<Row, Error> {
     let with_credential =
         config.targets.iter().zip(origins).filter(|(target, _)| target.credential.is_some());
     let sent_to: BTreeSet<&String> = with_credential.map(|(_, origin)| origin).collect();
+    let resolved =
+        (served != config).then(|| serde_json::to_string(served)).transpose().map_err(Error::internal)?;
     let row: Row = sqlx::query_as(
-        "INSERT INTO versions (org_id, endpoint_id, number, config, origins)
-         SELECT $1, $2, coalesce(max(number), 0) + 1, $3::text::json, $4
+        "INSERT INTO versions (org_id, endpoint_id, number, config, resolved, origins)
+         SELECT $1, $2, coalesce(max(number), 0) + 1, $3::text::json, $4::text::json, $5
          FROM versions WHERE org_id = $1 AND endpoint_id = $2
-         RETURNING number, created_at, first_live_at, config::text",
+         RETURNING number, created_at, first_live_at, config::text, resolved::text",
     )
     .bind(org.uuid())
     .bind(endpoint.uuid())
     .bind(serde_json::to_string(config).map_err(Error::internal)?)
+    .bind(resolved)
     .bind(sent_to.into_iter().cloned().collect::<Vec<_>>())
     .fetch_one(&mut *db)
     .await?;
-    let used: BTreeSet<CredentialId> = config.targets.iter().filter_map(|target| target.credential).collect();
+    let of_targets = config.targets.iter().filter_map(|target| target.credential);
+    let used: BTreeSet<CredentialId> =
+        of_targets.chain(served.moderation.iter().filter_map(|moderation| moderation.credential)).collect();
     sqlx::query(
         "INSERT INTO version_credentials (org_id, endpoint_id, number, credential_id)
          SELECT $1, $2, $3, credential_id FROM unnest($4::uuid[]) AS used (credential_id)",

@@ -6,9 +6,12 @@ mod create;
 mod read;
 
 pub(crate) use create::create;
-pub(crate) use read::{get, list};
+pub(crate) use read::{VersionNumber, get, list};
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    policies::{self, Reference},
+};
 use alphagate_contract::{
     endpoint::VersionConfig,
     id::{EndpointId, OrgId},
@@ -33,6 +36,12 @@ pub(crate) struct Version {
     /// Not in lists: it may be long.
     #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<VersionConfig>,
+    /// What it comes to under its policies, where that is something else: what the edge goes by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolved: Option<VersionConfig>,
+    /// The policies that it was made under, and their newest revisions; not in lists, and none once the endpoint is withdrawn.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    policies: Vec<Reference>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -41,20 +50,22 @@ struct Row {
     created_at: DateTime<Utc>,
     first_live_at: Option<DateTime<Utc>>,
     config: Option<String>,
+    resolved: Option<String>,
 }
 
 impl Row {
-    fn version(self, endpoint: EndpointId) -> Result<Version, Error> {
+    fn version(self, endpoint: EndpointId, policies: Vec<Reference>) -> Result<Version, Error> {
+        let config = |text: Option<String>| {
+            text.map(|text| serde_json::from_str(&text)).transpose().map_err(Error::internal)
+        };
         Ok(Version {
             endpoint,
             version: u32::try_from(self.number).map_err(Error::internal)?,
             created_at: self.created_at,
             first_live_at: self.first_live_at,
-            config: self
-                .config
-                .map(|text| serde_json::from_str(&text))
-                .transpose()
-                .map_err(Error::internal)?,
+            config: config(self.config)?,
+            resolved: config(self.resolved)?,
+            policies,
         })
     }
 }
@@ -99,16 +110,12 @@ pub(crate) async fn origins_once_live(
     Ok(row.map(|(origins,)| origins))
 }
 
-/// Lets go of the credentials that a withdrawn endpoint's versions used.
-pub(crate) async fn release_credentials(
-    db: &mut PgConnection,
-    org: OrgId,
-    endpoint: EndpointId,
-) -> Result<(), Error> {
+/// Lets go of the credentials and policies that a withdrawn endpoint's versions used.
+pub(crate) async fn release(db: &mut PgConnection, org: OrgId, endpoint: EndpointId) -> Result<(), Error> {
     sqlx::query("DELETE FROM version_credentials WHERE org_id = $1 AND endpoint_id = $2")
         .bind(org.uuid())
         .bind(endpoint.uuid())
-        .execute(db)
+        .execute(&mut *db)
         .await?;
-    Ok(())
+    policies::release(db, org, endpoint).await
 }

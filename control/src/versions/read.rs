@@ -7,6 +7,7 @@ use crate::{
     error::Answer,
     pagination::{List, Page, PageQuery},
     params::{Id, Ids, Query},
+    policies,
     principal::Admin,
 };
 use alphagate_contract::{id::EndpointId, problem::Code};
@@ -26,7 +27,7 @@ pub(crate) async fn get(
 ) -> Answer<Json<Version>> {
     let mut tx = app.tenants().begin(admin.org).await?;
     let row: Option<Row> = sqlx::query_as(
-        "SELECT number, created_at, first_live_at, config::text FROM versions
+        "SELECT number, created_at, first_live_at, config::text, resolved::text FROM versions
          WHERE org_id = $1 AND endpoint_id = $2 AND number = $3",
     )
     .bind(admin.org.uuid())
@@ -34,7 +35,9 @@ pub(crate) async fn get(
     .bind(number.0)
     .fetch_optional(&mut *tx)
     .await?;
-    Ok(Json(row.ok_or(Code::NotFound)?.version(endpoint)?))
+    let row = row.ok_or(Code::NotFound)?;
+    let references = policies::of_version(&mut tx, admin.org, endpoint, number.0).await?;
+    Ok(Json(row.version(endpoint, references)?))
 }
 
 /// Lists versions without their configurations, newest first.
@@ -56,7 +59,7 @@ pub(crate) async fn list(
     let mut tx = app.tenants().begin(admin.org).await?;
     endpoints::must_exist(&mut tx, admin.org, endpoint).await?;
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT number, created_at, first_live_at, NULL AS config FROM versions
+        "SELECT number, created_at, first_live_at, NULL AS config, NULL AS resolved FROM versions
          WHERE org_id = $1 AND endpoint_id = $2 AND ($3::integer IS NULL OR number < $3)
          ORDER BY number DESC LIMIT $4",
     )
@@ -66,12 +69,19 @@ pub(crate) async fn list(
     .bind(wanted.rows)
     .fetch_all(&mut *tx)
     .await?;
-    let versions = rows.into_iter().map(|row| row.version(endpoint)).collect::<Result<_, _>>()?;
+    let versions = rows.into_iter().map(|row| row.version(endpoint, Vec::new())).collect::<Result<_, _>>()?;
     Ok(Json(list.answer(&app, wanted.size(), versions, |version: &Version| version.version)?))
 }
 
-/// The number of a version in a path: one spelling only.
+/// The number of a version or revision in a path: one spelling only.
 pub(crate) struct VersionNumber(i32);
+
+impl VersionNumber {
+    /// The number.
+    pub(crate) const fn get(&self) -> i32 {
+        self.0
+    }
+}
 
 impl std::str::FromStr for VersionNumber {
     type Err = ();

@@ -157,6 +157,12 @@ async fn of_members(tour: &mut Tour) {
     tour.admin = admin;
 }
 
+async fn of_policies(tour: &mut Tour) {
+    let policy = text(&tour.post("/v1/policies", &[], json!({"name": "p", "preset": "k-5"})).await["id"]);
+    tour.post("/v1/policies/{id}/revisions", &[&policy], json!({"policy": {"locked": ["user"]}})).await;
+    tour.delete("/v1/policies/{id}", &[&policy]).await;
+}
+
 async fn of_endpoints(tour: &mut Tour) {
     let endpoint = text(&tour.post("/v1/endpoints", &[], json!({"name": "haiku"})).await["id"]);
     let id = [endpoint.as_str()];
@@ -211,6 +217,7 @@ async fn every_route_that_changes_something_leaves_an_entry_of_who_called_it() {
     of_operator(&mut tour).await;
     of_org(&mut tour).await;
     of_members(&mut tour).await;
+    of_policies(&mut tour).await;
     of_endpoints(&mut tour).await;
     of_evals(&mut tour).await;
     of_jobs(&mut tour).await;

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// Each table, and the file or folder of `src/` that it belongs to.
-const OWNERS: [(&str, &str); 51] = [
+const OWNERS: [(&str, &str); 54] = [
     ("device_logins", "accounts/"),
     ("users", "accounts/"),
     ("identities", "accounts/"),
@@ -26,6 +26,9 @@ const OWNERS: [(&str, &str); 51] = [
     ("endpoints", "endpoints/"),
     ("versions", "versions/"),
     ("version_credentials", "versions/"),
+    ("policies", "policies/"),
+    ("policy_revisions", "policies/"),
+    ("version_policies", "policies/"),
     ("publications", "publications/"),
     ("installs", "installs/"),
     ("quotas", "quotas.rs"),

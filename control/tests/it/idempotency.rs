@@ -68,11 +68,14 @@ async fn every_creation_takes_a_key() {
     let endpoint = read(once(&bed, &org, "/v1/endpoints", "1", &json!({"name": "e"}))).await.1;
     let path = format!("/v1/endpoints/{}", endpoint["id"].as_str().unwrap());
     let key = bed.make(&org, "/v1/keys", new_key("x")).await;
+    let policy = bed.make(&org, "/v1/policies", json!({"name": "p", "preset": "pii"})).await;
     let calls = [
         ("/v1/endpoints".to_owned(), json!({"name": "e"})),
         ("/v1/credentials".into(), json!({"name": "c", "origin": "http://127.0.0.1:9", "secret": "sk"})),
         (format!("{path}/versions"), crate::bed::version(None)),
         (format!("{path}/publications"), json!({"version": 1, "expected_live": null})),
+        ("/v1/policies".into(), json!({"name": "school", "preset": "6-8"})),
+        (format!("/v1/policies/{}/revisions", policy["id"].as_str().unwrap()), json!({"policy": {}})),
         ("/v1/installs".into(), json!({"name": "poem", "endpoint": poem, "payer": "publisher"})),
         (format!("/v1/keys/{}/rotate", key["id"].as_str().unwrap()), json!({"overlap_s": 60})),
     ];

@@ -15,6 +15,7 @@ struct Full {
     key: String,
     credential: String,
     endpoint: String,
+    policy: String,
     publication: String,
     install: String,
     job: String,
@@ -31,12 +32,14 @@ async fn full(bed: &Bed, name: &str, foreign: &str) -> Full {
     let list = bed.get(&org, &format!("/v1/endpoints/{endpoint}/publications")).await.1;
     let install = json!({"endpoint": foreign, "name": "other", "payer": "publisher"});
     let install = bed.make(&org, "/v1/installs", install).await;
+    let policy = bed.make(&org, "/v1/policies", json!({"name": name, "preset": "pii"})).await;
     let invitation = json!({"email": format!("{name}@example.org"), "role": "viewer"});
     Full {
         key: text(&key["id"]),
         credential: text(&credential["id"]),
         publication: text(&list["data"][0]["id"]),
         install: text(&install["id"]),
+        policy: text(&policy["id"]),
         job: bed.job(&org, job()).await,
         invitation: text(&bed.make(&org, "/v1/invitations", invitation).await["id"]),
         evals: Evals::new(bed, &org).await,
@@ -55,6 +58,7 @@ impl Full {
             "keys" => &self.key,
             "credentials" => &self.credential,
             "endpoints" => &self.endpoint,
+            "policies" => &self.policy,
             "installs" => &self.install,
             "jobs" => &self.job,
             "invitations" => &self.invitation,
@@ -84,6 +88,7 @@ fn body(route: &Route) -> Value {
         ("PUT", _) => json!({"secret": "sk-new"}),
         (_, "/v1/keys/{id}/rotate") => json!({"overlap_s": 0}),
         (_, "/v1/endpoints/{id}/versions") => version(None),
+        (_, "/v1/policies/{id}/revisions") => json!({"policy": {}}),
         (_, "/v1/endpoints/{id}/publications") => json!({"version": 1, "expected_live": null}),
         (_, "/v1/endpoints/{id}/canary") => json!({"version": 1, "percent": 10}),
         (_, "/v1/evals/{id}/runs") => {
@@ -145,7 +150,13 @@ async fn c02_a_foreign_id_in_a_body_is_answered_as_a_missing_one() {
     let missing = |prefix: &str| format!("{prefix}_{:032x}", 7);
     let versions = format!("/v1/endpoints/{}/versions", b.endpoint);
     let quota = |subject: Value| json!({"quotas": [{"subject": subject, "limit": {"concurrency": 1}}]});
+    let under = |name: &str| {
+        let mut version = version(None);
+        version["policies"] = json!([{"name": name}]);
+        version
+    };
     let pairs = [
+        ("POST", versions.as_str(), under("a"), under("missing")),
         ("POST", versions.as_str(), version(Some(&a.credential)), version(Some(&missing("cred")))),
         (
             "PUT",

@@ -50,6 +50,7 @@ mod outages;
 mod outbox;
 mod pages;
 mod passed_on;
+mod policies;
 mod post;
 mod process;
 mod publications;

@@ -9,7 +9,7 @@ use crate::{
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-const TENANT_TABLES: [&str; 35] = [
+const TENANT_TABLES: [&str; 38] = [
     "users",
     "audit",
     "identities",
@@ -23,6 +23,9 @@ const TENANT_TABLES: [&str; 35] = [
     "endpoints",
     "versions",
     "version_credentials",
+    "policies",
+    "policy_revisions",
+    "version_policies",
     "publications",
     "installs",
     "quotas",
@@ -52,7 +55,9 @@ async fn fill(bed: &Bed) -> (crate::bed::Org, crate::bed::Org) {
     let secret = json!({"name": "c", "origin": "http://127.0.0.1:9", "secret": "sk-123"});
     let credential = bed.make(&a, "/v1/credentials", secret).await;
     let endpoint = bed.published(&a, "haiku").await;
-    let with = version(credential["id"].as_str());
+    let mut with = version(credential["id"].as_str());
+    bed.make(&a, "/v1/policies", json!({"name": "p", "preset": "pii"})).await;
+    with["policies"] = json!([{"name": "p"}]);
     bed.make(&a, &format!("/v1/endpoints/{endpoint}/versions"), with).await;
     let poem = bed.published(&b, "poem").await;
     bed.make(&a, "/v1/installs", json!({"endpoint": poem, "name": "p", "payer": "publisher"})).await;
@@ -155,6 +160,19 @@ async fn without_an_org_or_with_another_one_the_tenant_role_sees_nothing() {
     assert_eq!(count(&mut db, "endpoints").await, 0, "the setting ends with its transaction");
 }
 
+/// What the tenant role may not do to policies, its own org's or that of `other`.
+fn of_policies(other: &str) -> [String; 6] {
+    let stolen = format!("'{other}', '{other}', 'stolen', '', 1");
+    [
+        "UPDATE versions SET resolved = '{}'".to_owned(),
+        "UPDATE policy_revisions SET document = '{}'".to_owned(),
+        "DELETE FROM policy_revisions".to_owned(),
+        "UPDATE policies SET name = 'x'".to_owned(),
+        "UPDATE version_policies SET revision = 1".to_owned(),
+        format!("INSERT INTO policies (org_id, id, name, description, newest) VALUES ({stolen})"),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_tenant_role_cannot_write_for_another_org_nor_change_what_is_immutable() {
     let bed = Bed::start().await;
@@ -215,7 +233,7 @@ async fn the_tenant_role_cannot_write_for_another_org_nor_change_what_is_immutab
         format!("INSERT INTO blobs (org_id, id, bytes) VALUES ('{b}', '{b}', 0)"),
         "SET ROLE alphagate_system".to_owned(),
     ];
-    for sql in refused {
+    for sql in refused.into_iter().chain(of_policies(&b)) {
         let mut tx = db.begin().await.unwrap();
         sqlx::query("SELECT set_config('app.org_id', $1, true)").bind(&a).execute(&mut *tx).await.unwrap();
         let error = sqlx::query(AssertSqlSafe(sql.clone())).execute(&mut *tx).await.expect_err(&sql);
@@ -238,6 +256,10 @@ async fn the_system_role_reads_no_secret_and_changes_no_tenants_configuration() 
         "SELECT data FROM file_chunks",
         "SELECT * FROM evals",
         "SELECT config FROM versions",
+        "SELECT resolved FROM versions",
+        "SELECT * FROM policies",
+        "SELECT * FROM policy_revisions",
+        "SELECT * FROM version_policies",
         "UPDATE endpoints SET live_version = NULL",
         "UPDATE publications SET state = 'live'",
         "DELETE FROM verdicts",

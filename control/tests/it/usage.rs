@@ -21,6 +21,7 @@ fn event(
         "amounts": {"requests": 1, "input_tokens": 10, "output_tokens": 20, "cost_micros": u64::MAX},
         "estimated": false, "cached_input_tokens": 1, "reasoning_tokens": 2, "first_byte_ms": 3, "total_ms": 4,
         "flagged": ["org requests/hour"],
+        "flags": ["pii:email"],
     });
     if let Some(install) = install {
         event["install"] = json!(install);
@@ -60,6 +61,7 @@ async fn a_batch_counts_once_however_often_it_comes() {
         (&newest["cost_micros"], &newest["flagged"]),
         (&json!(i64::MAX), &json!(["org requests/hour"]))
     );
+    assert_eq!(newest["flags"], json!(["pii:email"]));
     let served =
         |event: &Value| (event["target"].clone(), event["attempt"].clone(), event["passed_over"].clone());
     assert_eq!(

@@ -40,7 +40,7 @@ struct Done {
 impl Apply {
     pub(super) async fn run(self, context: &Context) -> Result<u8, Failure> {
         let client = context.client()?;
-        let wanted = self.from.read()?;
+        let wanted = self.from.read()?.pinned(&client).await?;
         let done = Done::make(&client, &wanted).await?;
         let live = done.endpoint["live"].as_u64();
         let version = done.version.filter(|version| self.publish && live != Some(*version));

@@ -24,7 +24,7 @@ pub(crate) struct Diff {
 impl Diff {
     pub(super) async fn run(self, context: &Context) -> Result<u8, Failure> {
         let client = context.client()?;
-        let wanted = self.from.read()?;
+        let wanted = self.from.read()?.pinned(&client).await?;
         let present = Present::find(&client, &wanted.name).await?;
         let there = present.as_ref().map(|present| present.normal(&wanted)).unwrap_or_else(|| json!({}));
         let here = wanted.normal();

@@ -5,7 +5,7 @@
 
 use crate::{
     client::Client,
-    commands::reference::{endpoint_named, id},
+    commands::reference::{endpoint_named, id, policies},
     document::{Assignment, Document},
     failure::Failure,
     pages::{Paging, Walk, fetch},
@@ -55,6 +55,23 @@ impl FromFile {
 }
 
 impl Wanted {
+    /// The same, with the revisions of the policies that it names without: the newest ones, as control would take them.
+    /// So a policy that was revised is a change of every document that does not say otherwise.
+    pub(super) async fn pinned(mut self, client: &Client) -> Result<Self, Failure> {
+        let named = self.version.as_mut().and_then(|version| version["policies"].as_array_mut());
+        let mut open: Vec<&mut Value> = named.into_iter().flatten().filter(|one| is_open(one)).collect();
+        if open.is_empty() {
+            return Ok(self);
+        }
+        let known = policies(client).await?;
+        for one in &mut open {
+            if let Some(policy) = known.iter().find(|policy| policy["name"] == one["name"]) {
+                one["revision"] = policy["revision"].clone();
+            }
+        }
+        Ok(self)
+    }
+
     /// The endpoint's members that are not as the document says. Its name is how it was found.
     pub(super) fn changes(&self, endpoint: &Value) -> Map<String, Value> {
         let members = self.document.value.as_object().into_iter().flatten();
@@ -116,6 +133,10 @@ pub(super) async fn newest(client: &Client, endpoint: &str) -> Result<Option<(u6
     let mut version =
         client.get(&["v1", "endpoints", endpoint, "versions", &number.to_string()], &[]).await?;
     Ok(Some((number, version["config"].take())))
+}
+
+fn is_open(reference: &Value) -> bool {
+    reference.is_object() && reference["revision"].is_null()
 }
 
 /// A member with its defaults. What this program does not know is compared as it stands, and judged by control.

@@ -12,7 +12,7 @@ use super::fault::Fault;
 use super::knobs::{Eol, Knobs};
 use super::protocol::Protocol;
 use super::script::{Input, Script};
-use super::{anthropic, chat, embeddings, gemini, responses};
+use super::{anthropic, chat, embeddings, gemini, moderations, responses};
 
 /// A request.
 #[derive(Debug)]
@@ -29,6 +29,7 @@ enum Wish<'a> {
     /// Apart from the others: large bodies are not taken apart.
     Response(Box<responses::Call<'a>>),
     Vectors(&'a [u8]),
+    Scores(&'a [u8]),
     Turn(Turn<'a>),
 }
 
@@ -67,6 +68,9 @@ impl<'a> Ask<'a> {
         if protocol == Protocol::Embeddings {
             return Ok(Self { model, stream: false, x_fake, wish: Wish::Vectors(body) });
         }
+        if protocol == Protocol::Moderations {
+            return Ok(Self { model, stream: false, x_fake, wish: Wish::Scores(body) });
+        }
         if let Some(target) = gemini::target(head.route()).filter(|_| protocol == Protocol::Gemini) {
             (model, stream) = (target.model.to_owned(), target.stream && head.query().contains("alt=sse"));
         }
@@ -89,6 +93,9 @@ impl<'a> Ask<'a> {
             Wish::Vectors(body) => {
                 embeddings::answer(body).map(|list| Answer::new(list, Vec::new())).map_err(Fault::invalid)
             }
+            Wish::Scores(body) => moderations::answer(body)
+                .map(|scores| Answer::new(scores, Vec::new()))
+                .map_err(Fault::invalid),
             Wish::Turn(turn) => {
                 let Turn { protocol, conversation, body } = turn;
                 let input = |after_tools| Input { text: conversation, after_tools, body_bytes };
@@ -103,7 +110,7 @@ impl<'a> Ask<'a> {
                         let answer = gemini::answer(body, &self.model, &script(after_tools), knobs);
                         Ok(gemini::as_asked(answer, head))
                     }
-                    Protocol::Chat | Protocol::Responses | Protocol::Embeddings => {
+                    Protocol::Chat | Protocol::Responses | Protocol::Embeddings | Protocol::Moderations => {
                         let after_tools = chat::check(body)?;
                         Ok(chat::answer(body, &script(after_tools), knobs))
                     }

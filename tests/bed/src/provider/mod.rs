@@ -1,5 +1,5 @@
-//! A fake provider on 127.0.0.1, as good or as bad as a test wants: OpenAI's Responses, chat completions and
-//! embeddings, Anthropic's Messages and Gemini's `generateContent`.
+//! A fake provider on 127.0.0.1, as good or as bad as a test wants: OpenAI's Responses, chat completions, embeddings and
+//! moderations, Anthropic's Messages and Gemini's `generateContent`.
 //!
 //! It stands on plain TCP: the faults it is made for lie below what an HTTP library lets one say.
 //! What is answered is a script, said once; each protocol renders it.
@@ -16,6 +16,7 @@ mod fault;
 mod gemini;
 mod knobs;
 mod ledger;
+mod moderations;
 mod place;
 mod png;
 mod protocol;

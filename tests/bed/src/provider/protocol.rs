@@ -17,6 +17,8 @@ pub(super) enum Protocol {
     Responses,
     /// OpenAI's embeddings.
     Embeddings,
+    /// OpenAI's moderations.
+    Moderations,
     /// Chat completions, as OpenAI and everything that resembles it.
     Chat,
     /// Anthropic's Messages API.
@@ -32,6 +34,7 @@ impl Protocol {
         match () {
             () if ends("/responses") || ends("/responses/compact") => Some(Self::Responses),
             () if ends("/embeddings") => Some(Self::Embeddings),
+            () if ends("/moderations") => Some(Self::Moderations),
             () if ends("/chat/completions") => Some(Self::Chat),
             () if ends("/messages") => Some(Self::Anthropic),
             () if gemini::target(path).is_some() => Some(Self::Gemini),
@@ -51,7 +54,7 @@ impl Protocol {
     /// Refuses a caller without the protocol's own credentials.
     pub(super) fn admit(self, head: &Head) -> Result<(), Fault> {
         match self {
-            Self::Responses | Self::Embeddings | Self::Chat => match head.bearer() {
+            Self::Responses | Self::Embeddings | Self::Moderations | Self::Chat => match head.bearer() {
                 Some(_) => Ok(()),
                 None => Err(Fault::of(401, "You didn't provide an API key.")),
             },
@@ -63,7 +66,7 @@ impl Protocol {
     /// The body of a refusal.
     pub(super) fn problem(self, fault: &Fault, request_id: &str) -> Value {
         match self {
-            Self::Responses | Self::Embeddings | Self::Chat => openai_problem(fault),
+            Self::Responses | Self::Embeddings | Self::Moderations | Self::Chat => openai_problem(fault),
             Self::Anthropic => anthropic::problem(fault, request_id),
             Self::Gemini => gemini::problem(fault),
         }
@@ -74,7 +77,7 @@ impl Protocol {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let id = format!("req_fake_{}", LAST.fetch_add(1, Ordering::Relaxed) + 1);
         match self {
-            Self::Responses | Self::Embeddings | Self::Chat => {
+            Self::Responses | Self::Embeddings | Self::Moderations | Self::Chat => {
                 vec![("x-request-id", id), ("openai-processing-ms", "1".to_owned())]
             }
             Self::Anthropic => vec![("request-id", id)],
@@ -85,9 +88,11 @@ impl Protocol {
     /// The answer to `GET /models`.
     pub(super) fn models(self) -> Value {
         match self {
-            Self::Responses | Self::Embeddings | Self::Chat => json!({"object": "list", "data": [
-                {"id": "fake-1", "object": "model", "created": 0, "owned_by": "alphagate"},
-            ]}),
+            Self::Responses | Self::Embeddings | Self::Moderations | Self::Chat => {
+                json!({"object": "list", "data": [
+                    {"id": "fake-1", "object": "model", "created": 0, "owned_by": "alphagate"},
+                ]})
+            }
             Self::Anthropic => anthropic::models(),
             Self::Gemini => gemini::models(),
         }
