@@ -2,7 +2,7 @@
 
 use crate::{
     accounts, audit, catalog, credentials, dispatch, endpoints, evals, events, files, gates, health,
-    installs, jobs, keys, members, openapi, orgs, publications, quotas, records, runners, usage, versions,
+    installs, jobs, keys, members, openapi, orgs, publications, quotas, records, runners, usage, vault, versions,
 };
 use utoipa::OpenApi;
 
@@ -47,6 +47,7 @@ pub(super) fn all() -> Vec<Part> {
         part::<files::Docs>("files", "Uploaded data: OpenAI's Files API."),
         part::<jobs::Docs>("jobs", "Units of queued work."),
         part::<events::Docs>("events", "What a job does, as it happens."),
+        part::<vault::Docs>("vault", "The keys that everything secret is under, and their rotation."),
         part::<runners::Docs>("runners", "Hosts that take jobs, and the tokens that they register with."),
         part::<dispatch::Docs>("dispatch", "What a runner asks and reports."),
         part::<records::Docs>("records", "What the edge reads when it has no copy."),

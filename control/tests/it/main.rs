@@ -59,3 +59,4 @@ mod run_keys;
 mod sessions;
 mod shapes;
 mod usage;
+mod vault;
