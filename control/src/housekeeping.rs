@@ -2,9 +2,7 @@
 //!
 //! Every task may run on several replicas at once and may be cut short: the next round makes good.
 
-use crate::{
-    accounts, app::App, blobs, error::Error, files, idempotency, jobs, keys, runners, usage, vault,
-};
+use crate::{accounts, app::App, blobs, error::Error, files, idempotency, jobs, keys, runners, usage, vault};
 
 /// Runs for ever; the first round at once.
 pub(crate) async fn run(app: App) {

@@ -1,6 +1,8 @@
 //! `alphagate-control`: serve, migrate, keygen, audit, vault. Logs are JSON lines on stderr.
 
-use alphagate_control::{audit::command, keygen, openapi, platform::Host, serve, settings::Settings, store, vault};
+use alphagate_control::{
+    audit::command, keygen, openapi, platform::Host, serve, settings::Settings, store, vault,
+};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;

@@ -18,15 +18,12 @@ use uuid::Uuid;
 
 /// The credential, if the org has it.
 pub(super) async fn find(db: &mut PgConnection, org: OrgId, id: CredentialId) -> Result<Credential, Error> {
-    let row: Option<Row> = sqlx::query_as(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM credentials WHERE org_id = $1 AND id = $2"
-    ))
-    .bind(org.uuid())
-    .bind(id.uuid())
-    .fetch_optional(db)
-    .await?;
+    let row: Option<Row> =
+        sqlx::query_as(concat!("SELECT ", columns!(), " FROM credentials WHERE org_id = $1 AND id = $2"))
+            .bind(org.uuid())
+            .bind(id.uuid())
+            .fetch_optional(db)
+            .await?;
     Ok(row.ok_or(Code::NotFound)?.into())
 }
 

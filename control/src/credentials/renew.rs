@@ -85,11 +85,10 @@ async fn under_another(
 
 /// The lowest number of a data key that a credential of the org is under.
 pub(crate) async fn oldest_data_key(db: &mut PgConnection, org: OrgId) -> Result<Option<i32>, Error> {
-    let (oldest,): (Option<i32>,) =
-        sqlx::query_as("SELECT min(data_key) FROM credentials WHERE org_id = $1")
-            .bind(org.uuid())
-            .fetch_one(db)
-            .await?;
+    let (oldest,): (Option<i32>,) = sqlx::query_as("SELECT min(data_key) FROM credentials WHERE org_id = $1")
+        .bind(org.uuid())
+        .fetch_one(db)
+        .await?;
     Ok(oldest)
 }
 

@@ -2,7 +2,8 @@
 
 use crate::{
     accounts, audit, catalog, credentials, dispatch, endpoints, evals, events, files, gates, health,
-    installs, jobs, keys, members, openapi, orgs, publications, quotas, records, runners, usage, vault, versions,
+    installs, jobs, keys, members, openapi, orgs, publications, quotas, records, runners, usage, vault,
+    versions,
 };
 use utoipa::OpenApi;
 

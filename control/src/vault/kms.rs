@@ -165,7 +165,8 @@ impl MasterKeys for Kms {
     ) -> BoxFuture<'a, Result<Vec<u8>, Error>> {
         let body = json!({"KeyId": self.current.as_str(), "Plaintext": STANDARD.encode(key.reveal()),
             "EncryptionContext": context(place)});
-        async move { decode(self.call(&self.current, "Encrypt", &body).await?.ciphertext_blob.as_ref()) }.boxed()
+        async move { decode(self.call(&self.current, "Encrypt", &body).await?.ciphertext_blob.as_ref()) }
+            .boxed()
     }
 
     fn unwrap<'a>(

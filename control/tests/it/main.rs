@@ -44,6 +44,7 @@ mod jobs_output;
 mod jobs_requests;
 mod jobs_scenarios;
 mod keys;
+mod kms;
 mod members;
 mod orgs;
 mod outages;

@@ -174,7 +174,14 @@ async fn keygen_prints_what_serve_takes_and_help_is_everywhere() {
             "AG_SEAL_PRIVATE_KEYS"
         ]
     );
-    for command in [&["--help"][..], &["serve", "--help"], &["migrate", "--help"], &["keygen", "--help"], &["vault", "--help"], &["vault", "renew", "--help"]] {
+    for command in [
+        &["--help"][..],
+        &["serve", "--help"],
+        &["migrate", "--help"],
+        &["keygen", "--help"],
+        &["vault", "--help"],
+        &["vault", "renew", "--help"],
+    ] {
         assert!(program().args(command).output().await.unwrap().status.success());
     }
     let output =

@@ -189,10 +189,7 @@ async fn a_master_key_is_rotated_in_batches_and_goes_on_where_it_was() {
     // The old master key is nowhere needed any more.
     bed.control.stop().await;
     let mut new_only = rotated.clone();
-    new_only.insert(
-        "AG_MASTER_RING".into(),
-        rotated["AG_MASTER_RING"].split(',').next().unwrap().to_owned(),
-    );
+    new_only.insert("AG_MASTER_RING".into(), rotated["AG_MASTER_RING"].split(',').next().unwrap().to_owned());
     bed.control = replica(&bed, &new_only, &[]).await;
     for (org, id) in &orgs {
         let (status, rotated) =
@@ -261,7 +258,12 @@ impl OldForm {
 }
 
 /// As a program of the last release does it, to the letter.
-async fn in_old_form(db: &mut PgConnection, org: &str, sql: &'static str, binds: (Uuid, Vec<u8>, &str, &str)) {
+async fn in_old_form(
+    db: &mut PgConnection,
+    org: &str,
+    sql: &'static str,
+    binds: (Uuid, Vec<u8>, &str, &str),
+) {
     let mut tx = db.begin().await.unwrap();
     sqlx::query("SELECT set_config('app.org_id', $1, true)")
         .bind(uuid(org).to_string())
@@ -274,8 +276,7 @@ async fn in_old_form(db: &mut PgConnection, org: &str, sql: &'static str, binds:
     tx.commit().await.unwrap();
 }
 
-const OLD_CREATE: &str =
-    "INSERT INTO credentials (org_id, id, name, origin, secret, vault_kid, seal_kid)
+const OLD_CREATE: &str = "INSERT INTO credentials (org_id, id, name, origin, secret, vault_kid, seal_kid)
     VALUES ($1, $2, 'old', 'http://127.0.0.1:9', $3, $4, $5)";
 const OLD_ROTATE: &str =
     "UPDATE credentials SET secret = $3, vault_kid = $4, seal_kid = $5, rotated_at = now()
@@ -385,7 +386,8 @@ async fn uses_of_a_credential_are_counted_once_from_events() {
     hand_over(vec![one.clone(), event(2, "publisher", &credential), event(3, "installer", &own)]).await;
     hand_over(vec![one, event(4, "publisher", &credential)]).await;
     // Neither another org's nor one that is gone is counted.
-    hand_over(vec![event(5, "installer", &credential), event(6, "publisher", &format!("cred_{:032x}", 9))]).await;
+    hand_over(vec![event(5, "installer", &credential), event(6, "publisher", &format!("cred_{:032x}", 9))])
+        .await;
     for (org, id, uses) in [(&a, &credential, 3), (&b, &own, 1)] {
         let shown = bed.get(org, &format!("/v1/credentials/{id}")).await.1;
         assert_eq!(shown["uses"], uses, "{shown}");

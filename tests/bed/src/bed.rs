@@ -169,7 +169,12 @@ impl Bed {
 
     /// What the named child (`edge`, `control`, `postgres`, `migrate`) has logged so far.
     pub fn log(&self, child: &str) -> String {
-        std::fs::read_to_string(self.data.log(child)).unwrap_or_default()
+        std::fs::read_to_string(self.log_path(child)).unwrap_or_default()
+    }
+
+    /// Where the named child logs.
+    pub fn log_path(&self, child: &str) -> PathBuf {
+        self.data.log(child)
     }
 
     /// Starts control, and waits until it is ready. Nothing happens if it runs.
@@ -336,8 +341,7 @@ impl Bed {
     }
 
     fn control_env(&self) -> Vec<(String, String)> {
-        let secrets =
-            self.secrets.with(&self.control_secrets.lock().unwrap_or_else(PoisonError::into_inner));
+        let secrets = self.secrets.with(&self.control_secrets.lock().unwrap_or_else(PoisonError::into_inner));
         let mut env: Vec<(String, String)> = secrets.of_control().collect();
         let mut set = |name: &str, value: String| env.push((name.to_owned(), value));
         set("AG_LISTEN", format!("127.0.0.1:{}", self.control_port.port));
