@@ -174,6 +174,8 @@ catalogue! {
     ControlUnavailable = "control_unavailable", 503, Server, true, "The control plane cannot be reached right now. Try again in a moment.";
     /// The database cannot be reached.
     StoreUnavailable = "store_unavailable", 503, Server, true, "The control plane's database cannot be reached. Try again in a moment.";
+    /// The master key cannot be asked, or is not configured.
+    VaultUnavailable = "vault_unavailable", 503, Server, true, "The vault's master key cannot be asked right now. Try again in a moment; the operator's log says why.";
     /// A field of the body cannot be accepted.
     Unprocessable = "unprocessable", 422, InvalidRequest, false, "The request body has a field that cannot be accepted.";
     /// Something else changed first, or the name is taken.

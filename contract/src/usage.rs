@@ -3,7 +3,7 @@
 //! The event's id is the request's id, so handing it over again changes nothing.
 
 use crate::{
-    id::{EndpointId, InstallId, KeyId, OrgId, RequestId},
+    id::{CredentialId, EndpointId, InstallId, KeyId, OrgId, RequestId},
     quota::Amounts,
 };
 use serde::{Deserialize, Serialize};
@@ -80,11 +80,14 @@ pub struct Served {
     /// What was tried, or left out, before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub passed_over: Vec<PassedOver>,
+    /// The credential that it was served with, of the org that pays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialId>,
 }
 
 impl Default for Served {
     fn default() -> Self {
-        Self { target: 0, attempt: 1, passed_over: Vec::new() }
+        Self { target: 0, attempt: 1, passed_over: Vec::new(), credential: None }
     }
 }
 

@@ -47,7 +47,7 @@ impl App {
         let inner = Inner {
             tenants: Tenants::new(store::pool(&settings, &settings.database_url)?),
             system: store::pool(&settings, &settings.system_database_url)?,
-            vault: Vault::new(settings.vault_ring.clone()),
+            vault: Vault::open(&settings)?,
             edge: EdgeClient::new(&settings)?,
             courier,
             hub: Hub::new(),

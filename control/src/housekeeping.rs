@@ -2,9 +2,7 @@
 //!
 //! Every task may run on several replicas at once and may be cut short: the next round makes good.
 
-use crate::{
-    accounts, app::App, blobs, credentials, error::Error, files, idempotency, jobs, keys, runners, usage,
-};
+use crate::{accounts, app::App, blobs, error::Error, files, idempotency, jobs, keys, runners, usage, vault};
 
 /// Runs for ever; the first round at once.
 pub(crate) async fn run(app: App) {
@@ -23,7 +21,7 @@ async fn round(app: &App) -> Result<(), Error> {
     let accounts = accounts::forget_expired(&mut system).await?;
     drop(system);
     let keys = keys::forget_expired(app).await?;
-    let credentials = credentials::reseal_outdated(app).await?;
+    let renewed = vault::renew_all(app, vault::BATCH_MAX).await?;
     let files = files::forget_expired(app).await?;
     let jobs = jobs::delete_old(app).await?;
     let blobs = blobs::sweep(app).await?;
@@ -33,7 +31,7 @@ async fn round(app: &App) -> Result<(), Error> {
         answers,
         accounts,
         keys,
-        credentials,
+        renewed = ?renewed,
         files,
         jobs,
         blobs,

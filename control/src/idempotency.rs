@@ -90,7 +90,7 @@ pub(crate) async fn claim(app: &App, db: &mut PgConnection, org: OrgId, once: On
     if digest != once.digest {
         return Err(Code::IdempotencyMismatch.into());
     }
-    let opened = answer.and_then(|answer| app.vault().open(&purpose(org, &key), &answer));
+    let opened = answer.and_then(|answer| app.vault().texts().open(&purpose(org, &key), &answer));
     opened.map(Claim::Done).ok_or_else(|| Error::internal("a kept answer does not open"))
 }
 
@@ -102,7 +102,7 @@ pub(crate) async fn keep(
     key: &str,
     answer: &[u8],
 ) -> Result<(), Error> {
-    let sealed = app.vault().seal(app.platform(), &purpose(org, key), answer)?;
+    let sealed = app.vault().texts().seal(app.platform(), &purpose(org, key), answer)?;
     sqlx::query("UPDATE idempotency SET answer = $3 WHERE org_id = $1 AND key = $2")
         .bind(org.uuid())
         .bind(key)

@@ -4,8 +4,14 @@ use crate::platform::Platform;
 use alphagate_contract::seal::key_pair;
 
 /// The rings of 32 random bytes.
-const RINGS: [&str; 5] =
-    ["AG_KEY_RING", "AG_CONTROL_TO_EDGE_RING", "AG_EDGE_TO_CONTROL_RING", "AG_VAULT_RING", "AG_AUDIT_RING"];
+const RINGS: [&str; 6] = [
+    "AG_KEY_RING",
+    "AG_CONTROL_TO_EDGE_RING",
+    "AG_EDGE_TO_CONTROL_RING",
+    "AG_VAULT_RING",
+    "AG_MASTER_RING",
+    "AG_AUDIT_RING",
+];
 
 /// The lines. An entry's id is random too, so that a rotation never meets an id that was used before.
 #[must_use]
@@ -29,11 +35,11 @@ mod tests {
     #[test]
     fn every_line_can_be_read_and_none_repeats() {
         let lines = lines(&Host);
-        assert_eq!(lines.len(), 8);
+        assert_eq!(lines.len(), 9);
         for line in &lines[1..] {
             Ring::parse(line.split_once('=').unwrap().1).unwrap();
         }
-        assert!(SealKey::parse(lines[6].split_once('=').unwrap().1).is_ok());
+        assert!(SealKey::parse(lines[7].split_once('=').unwrap().1).is_ok());
         assert!(lines.iter().zip(super::lines(&Host)).all(|(one, other)| *one != other));
     }
 }

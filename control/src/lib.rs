@@ -56,5 +56,5 @@ mod tenant;
 mod text;
 mod upstream;
 mod usage;
-mod vault;
+pub mod vault;
 mod versions;

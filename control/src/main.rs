@@ -1,6 +1,8 @@
-//! `alphagate-control`: serve, migrate, keygen, audit. Logs are JSON lines on stderr.
+//! `alphagate-control`: serve, migrate, keygen, audit, vault. Logs are JSON lines on stderr.
 
-use alphagate_control::{audit::command, keygen, openapi, platform::Host, serve, settings::Settings, store};
+use alphagate_control::{
+    audit::command, keygen, openapi, platform::Host, serve, settings::Settings, store, vault,
+};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -31,6 +33,11 @@ enum Command {
         #[command(subcommand)]
         command: command::Audit,
     },
+    /// Look after the keys that everything secret is under.
+    Vault {
+        #[command(subcommand)]
+        command: vault::command::Vault,
+    },
 }
 
 #[tokio::main]
@@ -57,6 +64,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(settings) => serve::run(*settings).await,
         Command::Audit { command } => command::run(command).await,
+        Command::Vault { command } => vault::command::run(command).await,
         Command::Migrate { database_url } => store::migrate(&database_url).await,
         Command::Keygen => {
             keygen::lines(&Host).iter().for_each(|line| println!("{line}"));

@@ -84,7 +84,7 @@ impl List<'_> {
         if cursor.len() > CURSOR_MAX_LEN {
             return None;
         }
-        let place = app.vault().open(&self.purpose(), &hex::decode(cursor).ok()?)?;
+        let place = app.vault().texts().open(&self.purpose(), &hex::decode(cursor).ok()?)?;
         std::str::from_utf8(&place).ok()?.parse().ok()
     }
 
@@ -99,7 +99,8 @@ impl List<'_> {
         let more = data.len() > size;
         data.truncate(size);
         let last = data.last().filter(|_| more).map(|item| place(item).to_string());
-        let seal = |place: String| app.vault().seal(app.platform(), &self.purpose(), place.as_bytes());
+        let seal =
+            |place: String| app.vault().texts().seal(app.platform(), &self.purpose(), place.as_bytes());
         let next_cursor = last.map(seal).transpose()?.map(hex::encode);
         Ok(Page { data, next_cursor })
     }

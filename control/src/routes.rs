@@ -6,7 +6,7 @@
 use crate::{
     accounts, app::App, audit, catalog, credentials, dispatch, drain, endpoints, error::Error, evals, events,
     files, gates, health, installs, jobs, keys, members, openapi, orgs, policies, publications, quotas,
-    records, request_id, roles::Action, runners, usage, versions,
+    records, request_id, roles::Action, runners, usage, vault, versions,
 };
 use alphagate_contract::problem::Code;
 use axum::{
@@ -78,6 +78,7 @@ pub fn all() -> Vec<Route> {
         of_policies(),
         of_jobs(),
         of_evals(),
+        operator_of_vault(),
         runner(),
         edge(),
     ];
@@ -265,6 +266,16 @@ fn operator_of_jobs() -> Vec<Route> {
         route(O, Method::GET, "/operator/v1/queue", jobs::queue_of_all),
         route(O, Method::GET, "/operator/v1/orgs/{id}/queue", jobs::queue_settings),
         route(O, Method::PUT, "/operator/v1/orgs/{id}/queue", jobs::set_queue_settings),
+    ]
+}
+
+fn operator_of_vault() -> Vec<Route> {
+    use Caller::Operator as O;
+    vec![
+        route(O, Method::GET, "/operator/v1/vault", vault::state),
+        route(O, Method::POST, "/operator/v1/vault/renew", vault::renew),
+        route(O, Method::POST, "/operator/v1/vault/end-move", vault::end_move),
+        route(O, Method::POST, "/operator/v1/orgs/{id}/data-key", vault::rotate),
     ]
 }
 

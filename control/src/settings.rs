@@ -2,6 +2,7 @@
 //!
 //! Secrets are types that print nothing, and every time constant is a setting, so that tests can shorten it.
 
+use crate::vault::{KeyArn, Provider};
 use alphagate_contract::{ring::Ring, seal::PublicKey, secret::Secret};
 use clap::{ArgAction, Args};
 use ipnet::IpNet;
@@ -44,9 +45,24 @@ pub struct Settings {
     /// Ring that signs what the edge sends to control.
     #[arg(long, env = "AG_EDGE_TO_CONTROL_RING", hide_env_values = true, value_parser = Ring::parse)]
     pub edge_to_control_ring: Ring,
-    /// Ring that encrypts provider credentials at rest.
+    /// Ring that encrypts cursors and kept answers; and data keys, where there is no other master key.
     #[arg(long, env = "AG_VAULT_RING", hide_env_values = true, value_parser = Ring::parse)]
     pub vault_ring: Ring,
+    /// Whose master key wraps the orgs' data keys. Keys of the other kind that are configured unwrap what they have wrapped.
+    #[arg(long, env = "AG_MASTER_PROVIDER", value_enum, default_value_t = Provider::Local)]
+    pub master_provider: Provider,
+    /// Local master keys: the first wraps, all unwrap. If left out, as in the file; without one, those of the vault's ring.
+    #[arg(long, env = "AG_MASTER_RING", hide_env_values = true, value_parser = Ring::parse)]
+    pub master_ring: Option<Ring>,
+    /// File with such a ring, read at the start.
+    #[arg(long, env = "AG_MASTER_RING_FILE", conflicts_with = "master_ring")]
+    pub master_ring_file: Option<PathBuf>,
+    /// Master keys of AWS's key management service, by ARN: the first wraps, all unwrap. Credentials and region as usual.
+    #[arg(long, env = "AG_MASTER_KMS_KEYS", value_delimiter = ',')]
+    pub master_kms_keys: Vec<KeyArn>,
+    /// Where that service is, if not where its region's is.
+    #[arg(long, env = "AG_KMS_ENDPOINT")]
+    pub kms_endpoint: Option<Url>,
     /// Ring that signs the heads of the audit trail: each entry is the seed of an Ed25519 key.
     #[arg(long, env = "AG_AUDIT_RING", hide_env_values = true, value_parser = Ring::parse)]
     pub audit_ring: Ring,

@@ -344,6 +344,7 @@ impl Attempts {
             target: u8::try_from(target).unwrap_or(u8::MAX),
             attempt: self.made.max(1),
             passed_over: self.passed_over.clone(),
+            credential: self.of.route.credential(target),
         }
     }
 

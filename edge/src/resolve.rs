@@ -131,6 +131,18 @@ impl Route {
         self.config()?.targets.get(at).ok_or_else(|| Code::EndpointMisconfigured.into())
     }
 
+    /// The credential that the target at this place is served with.
+    #[must_use]
+    pub fn credential(&self, at: usize) -> Option<CredentialId> {
+        match self.credentials.get(at) {
+            Some(Wanted::Record(record)) => match record.key {
+                RecordKey::Credential(id) => Some(id),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The provider's secret, for the target at this place only.
     ///
     /// An installer who pays has one credential, which is for one origin: it goes to the targets there, and to none with

@@ -3,6 +3,7 @@
 //! Invariant: every stage has orgs, names and a provider model of its own, so tests share a bed without seeing
 //! one another.
 
+pub mod door;
 pub mod evaluator;
 pub mod events;
 mod host;
@@ -12,6 +13,7 @@ mod resident;
 pub mod stage;
 mod wait;
 
+pub use door::Door;
 pub use evaluator::Evaluator;
 pub use events::{Event, read_events};
 pub use host::{has_gvisor, memory_bytes, processes_with};

@@ -12,7 +12,11 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::isolation::{self, Isolation};
-use crate::{portkey, python, run, schemathesis, steps};
+use crate::{
+    portkey, python,
+    python_tool::{MOTO, SCHEMATHESIS},
+    run, steps,
+};
 
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// Known-answer vectors, which must hold natively and in Wasm.
@@ -44,8 +48,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let fetched = steps::aside(|| -> Result<_> {
         let python = steps::step("Python", python::prepare)?;
         let portkey = steps::step("Portkey", portkey::prepare)?;
-        let schemathesis = steps::step("schemathesis", schemathesis::prepare)?;
-        Ok((python, portkey, schemathesis, isolation::fetch()))
+        let schemathesis = steps::step("schemathesis", || SCHEMATHESIS.prepare())?;
+        let moto = steps::step("moto", || MOTO.prepare())?;
+        Ok((python, portkey, schemathesis, moto, isolation::fetch()))
     });
     steps::worker()?;
     match arguments.package {
@@ -55,14 +60,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Some(_) => steps::programs()?,
     }
-    let (python, portkey, schemathesis, fetched) = fetched.join()??;
+    let (python, portkey, schemathesis, moto, fetched) = fetched.join()??;
     let isolation = isolation::prepare(fetched);
     if arguments.is_whole_suite() {
         steps::step("contract's vectors in Wasm", vectors_in_wasm)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let postgres = runtime.block_on(Postgres::start())?;
-    let programs = [("AG_PYTHON", &python), ("AG_PORTKEY", &portkey), ("AG_SCHEMATHESIS", &schemathesis)];
+    let programs = [
+        ("AG_PYTHON", &python),
+        ("AG_PORTKEY", &portkey),
+        ("AG_SCHEMATHESIS", &schemathesis),
+        ("AG_MOTO", &moto),
+    ];
     let passed = suite(arguments, programs, &postgres.url, isolation.as_ref());
     runtime.block_on(postgres.stop());
     passed?;
@@ -95,7 +105,7 @@ impl Postgres {
 
 fn suite(
     arguments: &Arguments,
-    programs: [(&str, &PathBuf); 3],
+    programs: [(&str, &PathBuf); 4],
     database_url: &str,
     isolation: Option<&Isolation>,
 ) -> Result<()> {

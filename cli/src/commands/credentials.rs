@@ -12,12 +12,15 @@ use clap::Subcommand;
 use serde_json::json;
 use std::path::PathBuf;
 
-const COLUMNS: [Column; 5] = [
+const COLUMNS: [Column; 8] = [
     ("ID", |row| text(&row["id"])),
     ("NAME", |row| text(&row["name"])),
     ("ORIGIN", |row| text(&row["origin"])),
+    ("SECRET", |row| row["last_four"].as_str().map_or_else(|| "-".into(), |end| format!("…{end}"))),
     ("CREATED", |row| text(&row["created_at"])),
     ("ROTATED", |row| text(&row["rotated_at"])),
+    ("USES", |row| text(&row["uses"])),
+    ("LAST USED", |row| text(&row["last_used_at"])),
 ];
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,6 @@
 //! `POST /v1/credentials`: a provider's secret, and the one origin that it is for.
 
-use super::{Credential, Row, SecretText, lock_away, write_record};
+use super::{Credential, Row, SecretText, columns, locked::Locked, write_record};
 use crate::{
     app::App,
     audit::Note,
@@ -10,7 +10,7 @@ use crate::{
     principal::Admin,
     roles::Action,
     text::Label,
-    upstream,
+    upstream, vault,
 };
 use alphagate_contract::id::CredentialId;
 use axum::{extract::State, http::StatusCode};
@@ -46,18 +46,25 @@ pub(crate) async fn create(admin: Admin, State(app): State<App>, body: Body<NewC
         Begun::Done(answer) => return Ok(answer),
     };
     let id = app.new_id(CredentialId::new);
-    let row: Row = sqlx::query_as(
-        "INSERT INTO credentials (org_id, id, name, origin, secret, vault_kid, seal_kid)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
-         RETURNING id, name, origin, created_at, rotated_at",
-    )
+    let key = vault::current(&app, change.db(), admin.org).await?;
+    let locked = Locked::new(&app, &key, id, 1, &new.secret.0)?;
+    let row: Row = sqlx::query_as(concat!(
+        "INSERT INTO credentials (org_id, id, name, origin, seal_kid, sealed, data_key, sealed_count, last_four, secret, vault_kid)
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN copies THEN $10 END, CASE WHEN copies THEN $11 END
+         FROM vault_move RETURNING ",
+        columns!()
+    ))
     .bind(admin.org.uuid())
     .bind(id.uuid())
     .bind(new.name.as_str())
     .bind(&new.origin)
-    .bind(lock_away(&app, admin.org, id, &new.secret.0)?)
-    .bind(app.vault().kid())
     .bind(&app.settings().seal_public_keys.kid)
+    .bind(locked.sealed)
+    .bind(locked.data_key)
+    .bind(locked.count)
+    .bind(locked.last_four)
+    .bind(locked.copy)
+    .bind(app.vault().texts().kid())
     .fetch_one(change.db())
     .await?;
     write_record(&app, change.db(), admin.org, id, &new.origin, &new.secret.0).await?;

@@ -1,21 +1,26 @@
 //! Provider credentials: written, never read back.
 //!
-//! At rest a secret is encrypted by the vault, bound to its org and credential. What the edge gets is sealed to its
+//! At rest a secret is encrypted with its org's data key, bound to its org and credential. What the edge gets is sealed to its
 //! public key when it changes, bound to the record's revision and to the one origin that it may be sent to.
 
 mod create;
 mod delete;
 mod destination;
+mod locked;
 mod read;
-mod reseal;
+mod renew;
 mod rotate;
+mod standing;
+mod uses;
 
 pub(crate) use create::create;
 pub(crate) use delete::delete;
 pub(crate) use destination::{Destination, check_destinations, origins_of};
 pub(crate) use read::{get, list};
-pub(crate) use reseal::reseal_outdated;
+pub(crate) use renew::{oldest_data_key, renew_of_org, renew_outdated};
 pub(crate) use rotate::rotate;
+pub(crate) use standing::{Standing, keep_no_copies, sealed_to, standing};
+pub(crate) use uses::{Use, Uses, note_use};
 
 use crate::{app::App, error::Error, platform::Randomness, records};
 use alphagate_contract::{
@@ -64,7 +69,21 @@ pub(crate) struct Credential {
     origin: String,
     created_at: DateTime<Utc>,
     rotated_at: Option<DateTime<Utc>>,
+    /// The end of the secret, where it is long enough to have one.
+    last_four: Option<String>,
+    /// When a call was last served with it, as far as the edge has handed it over.
+    last_used_at: Option<DateTime<Utc>>,
+    /// Calls that were served with it.
+    uses: i64,
 }
+
+/// The columns of [`Row`].
+macro_rules! columns {
+    () => {
+        "id, name, origin, created_at, rotated_at, last_four, last_used_at, uses"
+    };
+}
+use columns;
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -73,6 +92,9 @@ struct Row {
     origin: String,
     created_at: DateTime<Utc>,
     rotated_at: Option<DateTime<Utc>>,
+    last_four: Option<String>,
+    last_used_at: Option<DateTime<Utc>>,
+    uses: i64,
 }
 
 impl From<Row> for Credential {
@@ -83,17 +105,11 @@ impl From<Row> for Credential {
             origin: row.origin,
             created_at: row.created_at,
             rotated_at: row.rotated_at,
+            last_four: row.last_four,
+            last_used_at: row.last_used_at,
+            uses: row.uses,
         }
     }
-}
-
-fn purpose(org: OrgId, credential: CredentialId) -> String {
-    format!("credential\n{org}\n{credential}")
-}
-
-/// Encrypts a secret for the database.
-fn lock_away(app: &App, org: OrgId, id: CredentialId, secret: &Secret<String>) -> Result<Vec<u8>, Error> {
-    app.vault().seal(app.platform(), &purpose(org, id), secret.reveal().as_bytes())
 }
 
 /// Seals a secret to the edge, at the record's next revision, and puts it into the outbox.

@@ -1,6 +1,6 @@
 //! `GET /v1/credentials` and `GET /v1/credentials/{id}`.
 
-use super::{Credential, Row};
+use super::{Credential, Row, columns};
 use crate::{
     app::App,
     error::{Answer, Error},
@@ -18,13 +18,12 @@ use uuid::Uuid;
 
 /// The credential, if the org has it.
 pub(super) async fn find(db: &mut PgConnection, org: OrgId, id: CredentialId) -> Result<Credential, Error> {
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT id, name, origin, created_at, rotated_at FROM credentials WHERE org_id = $1 AND id = $2",
-    )
-    .bind(org.uuid())
-    .bind(id.uuid())
-    .fetch_optional(db)
-    .await?;
+    let row: Option<Row> =
+        sqlx::query_as(concat!("SELECT ", columns!(), " FROM credentials WHERE org_id = $1 AND id = $2"))
+            .bind(org.uuid())
+            .bind(id.uuid())
+            .fetch_optional(db)
+            .await?;
     Ok(row.ok_or(Code::NotFound)?.into())
 }
 
@@ -59,11 +58,11 @@ pub(crate) async fn list(
     let list = List { org: Some(admin.org), name: "credentials" };
     let wanted = list.page::<Uuid>(&app, &query)?;
     let mut tx = app.tenants().begin(admin.org).await?;
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT id, name, origin, created_at, rotated_at FROM credentials
-         WHERE org_id = $1 AND ($2::uuid IS NULL OR id < $2)
-         ORDER BY id DESC LIMIT $3",
-    )
+    let rows: Vec<Row> = sqlx::query_as(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM credentials WHERE org_id = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3"
+    ))
     .bind(admin.org.uuid())
     .bind(wanted.after)
     .bind(wanted.rows)

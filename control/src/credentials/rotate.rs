@@ -1,6 +1,6 @@
 //! `PUT /v1/credentials/{id}/secret`: another secret for the same origin; versions and installs go on with it.
 
-use super::{SecretText, lock_away, read, write_record};
+use super::{SecretText, locked::Kept, read};
 use crate::{
     app::App,
     audit::Note,
@@ -38,23 +38,10 @@ pub(crate) async fn rotate(
 ) -> Answer {
     let secret = &body.value.secret.0;
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
+    let kept = Kept::lock(change.db(), admin.org, id).await?.ok_or(Code::NotFound)?;
     let before = read::find(change.db(), admin.org, id).await?;
-    let changed = sqlx::query(
-        "UPDATE credentials SET secret = $3, vault_kid = $4, seal_kid = $5, rotated_at = now()
-         WHERE org_id = $1 AND id = $2",
-    )
-    .bind(admin.org.uuid())
-    .bind(id.uuid())
-    .bind(lock_away(&app, admin.org, id, secret)?)
-    .bind(app.vault().kid())
-    .bind(&app.settings().seal_public_keys.kid)
-    .execute(change.db())
-    .await?;
-    if changed.rows_affected() == 0 {
-        return Err(Code::NotFound.into());
-    }
+    kept.replace(&app, change.db(), (admin.org, id), secret, true).await?;
     let credential = read::find(change.db(), admin.org, id).await?;
-    write_record(&app, change.db(), admin.org, id, &credential.origin, secret).await?;
     let note = Note::of(&admin, Action::CredentialsWrite, "rotate", "credential", id);
     change.record(note.before(&before).after(&credential)).await?;
     change.finish(StatusCode::OK, Effect::Plain, &credential).await

@@ -23,6 +23,7 @@ use crate::{
     error::Error,
     records,
     text::Label,
+    vault::Under,
 };
 use alphagate_contract::{
     id::{KeyId, OrgId},
@@ -168,8 +169,8 @@ pub(crate) async fn mint(
     let id = app.new_id(KeyId::new);
     let key = ApiKey::mint(&app.settings().key_ring, new.mode, org, id, app.platform().bytes());
     let row: Row = sqlx::query_as(
-        "INSERT INTO keys (org_id, id, name, mode, scopes, digest, expires_at, endpoints)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        "INSERT INTO keys (org_id, id, name, mode, scopes, digest, expires_at, endpoints, signed_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          RETURNING id, name, mode, scopes, endpoints, created_at, expires_at, revoked_at, last_used_at, replaced_by",
     )
     .bind(org.uuid())
@@ -180,6 +181,7 @@ pub(crate) async fn mint(
     .bind(key.digest().bytes())
     .bind(new.expires_at)
     .bind(endpoints)
+    .bind(key.kid.as_str())
     .fetch_one(&mut *db)
     .await?;
     write_record(db, org, id).await?;
@@ -275,6 +277,16 @@ pub(crate) async fn unknown(
         .await?;
     let known: HashSet<KeyId> = known.into_iter().map(|(id,)| KeyId::from_uuid(id)).collect();
     Ok(ids.iter().copied().filter(|id| !known.contains(id)).collect())
+}
+
+/// API keys that work, by the ring entry that signed them: an entry that none is signed by may go.
+pub(crate) async fn signed_by(system: &mut PgConnection) -> Result<Vec<Under>, Error> {
+    Ok(sqlx::query_as(
+        "SELECT signed_by AS key, count(*) AS count FROM keys
+         WHERE revoked_at IS NULL AND coalesce(expires_at > now(), true) GROUP BY signed_by ORDER BY signed_by",
+    )
+    .fetch_all(system)
+    .await?)
 }
 
 /// Notes when keys were last used, from usage events; never in the future, whatever the edge's clock says.

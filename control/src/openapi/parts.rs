@@ -3,7 +3,7 @@
 use crate::{
     accounts, audit, catalog, credentials, dispatch, endpoints, evals, events, files, gates, health,
     installs, jobs, keys, members, openapi, orgs, policies, publications, quotas, records, runners, usage,
-    versions,
+    vault, versions,
 };
 use utoipa::OpenApi;
 
@@ -49,6 +49,7 @@ pub(super) fn all() -> Vec<Part> {
         part::<files::Docs>("files", "Uploaded data: OpenAI's Files API."),
         part::<jobs::Docs>("jobs", "Units of queued work."),
         part::<events::Docs>("events", "What a job does, as it happens."),
+        part::<vault::Docs>("vault", "The keys that everything secret is under, and their rotation."),
         part::<runners::Docs>("runners", "Hosts that take jobs, and the tokens that they register with."),
         part::<dispatch::Docs>("dispatch", "What a runner asks and reports."),
         part::<records::Docs>("records", "What the edge reads when it has no copy."),

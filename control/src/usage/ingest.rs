@@ -4,17 +4,19 @@ use super::columns;
 use crate::{
     app::App,
     body::{parse, word},
+    credentials::{self, Use, Uses},
     error::{Answer, Error},
     keys,
     principal::Edge,
 };
 use alphagate_contract::{
     id::{KeyId, OrgId},
-    usage::{USAGE_BATCH_MAX, UsageBatch, UsageEvent},
+    usage::{Payer, USAGE_BATCH_MAX, UsageBatch, UsageEvent},
 };
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// The answer: the edge may forget these.
@@ -115,21 +117,23 @@ pub(crate) async fn ingest(State(app): State<App>, Edge(body): Edge) -> Answer<J
     let rows: Vec<Row<'_>> = batch.events.iter().map(Row::from).collect();
     let rows = serde_json::to_string(&rows).map_err(Error::internal)?;
     let mut tx = app.system().begin().await?;
-    let inserted = sqlx::query(concat!(
+    let new: Vec<(Uuid,)> = sqlx::query_as(concat!(
         "INSERT INTO usage_events (",
         columns!(),
         ")
              SELECT ",
         columns!(),
         " FROM json_populate_recordset(NULL::usage_events, $1::text::json)
-             ON CONFLICT DO NOTHING"
+             ON CONFLICT DO NOTHING RETURNING id"
     ))
     .bind(rows)
-    .execute(&mut *tx)
+    .fetch_all(&mut *tx)
     .await?;
+    let new: HashSet<Uuid> = new.into_iter().map(|(id,)| id).collect();
     keys::note_use(&mut tx, batch.org, &uses(&batch)).await?;
+    credentials::note_use(&mut tx, &uses_of_credentials(&batch, &new)).await?;
     tx.commit().await?;
-    Ok(Json(Accepted { accepted: batch.events.len(), new: inserted.rows_affected() }))
+    Ok(Json(Accepted { accepted: batch.events.len(), new: new.len() as u64 }))
 }
 
 fn check(batch: &UsageBatch) -> Result<(), Error> {
@@ -145,4 +149,22 @@ fn check(batch: &UsageBatch) -> Result<(), Error> {
 
 fn uses(batch: &UsageBatch) -> Vec<(KeyId, DateTime<Utc>)> {
     batch.events.iter().map(|event| (event.admission.key, moment(event.admission.at_ms))).collect()
+}
+
+/// How often each credential served, by its owner, in the events that were not here before.
+fn uses_of_credentials(batch: &UsageBatch, new: &HashSet<Uuid>) -> Uses {
+    let mut uses = Uses::new();
+    for event in batch.events.iter().filter(|event| new.contains(&event.admission.id.uuid())) {
+        let Some(credential) = event.served.credential else { continue };
+        let admission = &event.admission;
+        let owner = match admission.payer {
+            Payer::Publisher => admission.publisher,
+            Payer::Installer => admission.org,
+        };
+        let last = moment(admission.at_ms);
+        let used = uses.entry((owner, credential)).or_insert(Use { times: 0, last });
+        used.times += 1;
+        used.last = used.last.max(last);
+    }
+    uses
 }

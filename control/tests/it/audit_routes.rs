@@ -111,6 +111,9 @@ async fn of_operator(tour: &mut Tour) {
     let host = Host::register(&tour.bed, &text(&token["secret"]), json!({})).await;
     tour.call(Method::POST, "/operator/v1/runners/{id}/drain", &[&host.id], None).await;
     tour.delete("/operator/v1/runner-tokens/{id}", &[&text(&token["id"])]).await;
+    tour.post("/operator/v1/orgs/{id}/data-key", &[&org], json!({})).await;
+    tour.post("/operator/v1/vault/renew", &[], json!({})).await;
+    tour.post("/operator/v1/vault/end-move", &[], json!({})).await;
 }
 
 async fn of_org(tour: &mut Tour) {

@@ -19,7 +19,7 @@ fn record(bed: &Bed, id: &str) -> (CredentialRecord, u64) {
 }
 
 /// What the edge reads, with its private key.
-fn opened(bed: &Bed, org: &Org, id: &str, private: &str) -> String {
+pub fn opened(bed: &Bed, org: &Org, id: &str, private: &str) -> String {
     let (record, revision) = record(bed, id);
     assert_eq!((record.sealed_revision, record.org.to_string()), (revision, org.id.clone()));
     let binding =
@@ -121,7 +121,7 @@ async fn after_a_rotation_of_our_own_keys_everything_is_sealed_anew() {
     bed.control.stop().await;
     let fresh = secrets();
     let mut rotated = bed.secrets.clone();
-    for name in ["AG_VAULT_RING", "AG_SEAL_PUBLIC_KEYS"] {
+    for name in ["AG_VAULT_RING", "AG_MASTER_RING", "AG_SEAL_PUBLIC_KEYS"] {
         rotated.insert(name.into(), format!("{},{}", fresh[name], bed.secrets[name]));
     }
     let settings =
@@ -135,8 +135,8 @@ async fn after_a_rotation_of_our_own_keys_everything_is_sealed_anew() {
     }
     assert_eq!(opened(&bed, &org, &id, &fresh["AG_SEAL_PRIVATE_KEYS"]), "sk-kept");
     let mut db = bed.database.superuser().await;
-    let (sealed,): (Vec<u8>,) =
-        sqlx::query_as("SELECT secret FROM credentials").fetch_one(&mut db).await.unwrap();
-    let kid = fresh["AG_VAULT_RING"].split(':').next().unwrap();
-    assert!(sealed.starts_with(kid.as_bytes()));
+    let (master,): (String,) =
+        sqlx::query_as("SELECT master_key FROM data_keys").fetch_one(&mut db).await.unwrap();
+    let kid = fresh["AG_MASTER_RING"].split(':').next().unwrap();
+    assert_eq!(master, format!("local:{kid}"));
 }

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// Each table, and the file or folder of `src/` that it belongs to.
-const OWNERS: [(&str, &str); 54] = [
+const OWNERS: [(&str, &str); 56] = [
     ("device_logins", "accounts/"),
     ("users", "accounts/"),
     ("identities", "accounts/"),
@@ -22,6 +22,8 @@ const OWNERS: [(&str, &str); 54] = [
     ("outbox", "outbox/"),
     ("outbox_backoff", "outbox/"),
     ("credentials", "credentials/"),
+    ("vault_move", "credentials/"),
+    ("data_keys", "vault/"),
     ("names", "names.rs"),
     ("endpoints", "endpoints/"),
     ("versions", "versions/"),

@@ -168,12 +168,20 @@ async fn keygen_prints_what_serve_takes_and_help_is_everywhere() {
             "AG_CONTROL_TO_EDGE_RING",
             "AG_EDGE_TO_CONTROL_RING",
             "AG_VAULT_RING",
+            "AG_MASTER_RING",
             "AG_AUDIT_RING",
             "AG_SEAL_PUBLIC_KEYS",
             "AG_SEAL_PRIVATE_KEYS"
         ]
     );
-    for command in [&["--help"][..], &["serve", "--help"], &["migrate", "--help"], &["keygen", "--help"]] {
+    for command in [
+        &["--help"][..],
+        &["serve", "--help"],
+        &["migrate", "--help"],
+        &["keygen", "--help"],
+        &["vault", "--help"],
+        &["vault", "renew", "--help"],
+    ] {
         assert!(program().args(command).output().await.unwrap().status.success());
     }
     let output =

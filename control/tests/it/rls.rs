@@ -9,7 +9,7 @@ use crate::{
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-const TENANT_TABLES: [&str; 38] = [
+const TENANT_TABLES: [&str; 39] = [
     "users",
     "audit",
     "identities",
@@ -19,6 +19,7 @@ const TENANT_TABLES: [&str; 38] = [
     "keys",
     "records",
     "credentials",
+    "data_keys",
     "names",
     "endpoints",
     "versions",
@@ -186,6 +187,9 @@ async fn the_tenant_role_cannot_write_for_another_org_nor_change_what_is_immutab
         ),
         "UPDATE versions SET config = '{}'".to_owned(),
         "UPDATE keys SET digest = digest".to_owned(),
+        "UPDATE data_keys SET number = 9".to_owned(),
+        "UPDATE vault_move SET copies = false".to_owned(),
+        "UPDATE credentials SET uses = 0".to_owned(),
         "UPDATE orgs SET suspended = false".to_owned(),
         "UPDATE evals SET testing_criteria = testing_criteria".to_owned(),
         "UPDATE eval_runs SET data_source = data_source".to_owned(),
@@ -252,6 +256,11 @@ async fn the_system_role_reads_no_secret_and_changes_no_tenants_configuration() 
     let mut db = connect(&bed.database.name, Some(SYSTEM)).await;
     for sql in [
         "SELECT secret FROM credentials",
+        "SELECT sealed FROM credentials",
+        "SELECT wrapped FROM data_keys",
+        "UPDATE data_keys SET wrapped = wrapped",
+        "DELETE FROM data_keys",
+        "UPDATE vault_move SET copies = true",
         "SELECT item FROM output_items",
         "SELECT data FROM file_chunks",
         "SELECT * FROM evals",

@@ -3,6 +3,7 @@
 //! Invariant: whatever ends the process that started a bed, nothing of it stays behind: no process, no
 //! database, and no folder that the next bed would not clear away.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -38,6 +39,9 @@ pub struct Bed {
     secrets: Secrets,
     http: reqwest::Client,
     knobs: std::sync::Mutex<faults::Knobs>,
+    /// Secrets that were set since the start, by name: of control, and of the edge.
+    control_secrets: std::sync::Mutex<BTreeMap<String, String>>,
+    edge_secrets: std::sync::Mutex<BTreeMap<String, String>>,
     edge_port: Lease,
     control_port: Lease,
     control_binary: PathBuf,
@@ -84,6 +88,8 @@ impl Bed {
             secrets,
             http,
             knobs: knobs.into(),
+            control_secrets: Default::default(),
+            edge_secrets: Default::default(),
             edge_port,
             control_port,
             control_binary,
@@ -134,6 +140,18 @@ impl Bed {
         &self.secrets
     }
 
+    /// Sets a secret of control, from its next start on.
+    pub fn set_control_secret(&self, name: &str, value: &str) {
+        let mut secrets = self.control_secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Sets a secret of the Worker, from the edge's next start on.
+    pub fn set_edge_secret(&self, name: &str, value: &str) {
+        let mut secrets = self.edge_secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.insert(name.to_owned(), value.to_owned());
+    }
+
     /// The bed's database, for assertions: its url is the owner's.
     pub fn database(&self) -> &Database {
         self.store.database()
@@ -151,7 +169,12 @@ impl Bed {
 
     /// What the named child (`edge`, `control`, `postgres`, `migrate`) has logged so far.
     pub fn log(&self, child: &str) -> String {
-        std::fs::read_to_string(self.data.log(child)).unwrap_or_default()
+        std::fs::read_to_string(self.log_path(child)).unwrap_or_default()
+    }
+
+    /// Where the named child logs.
+    pub fn log_path(&self, child: &str) -> PathBuf {
+        self.data.log(child)
     }
 
     /// Starts control, and waits until it is ready. Nothing happens if it runs.
@@ -191,8 +214,10 @@ impl Bed {
         if edge.is_none() {
             let knobs = self.knobs_now();
             let (edge_port, control_port) = (self.edge_port.port, self.control_port.port);
+            let secrets =
+                self.secrets.with(&self.edge_secrets.lock().unwrap_or_else(PoisonError::into_inner));
             let settings =
-                edge_settings(&self.options, &self.data, &self.secrets, edge_port, control_port, &knobs)?;
+                edge_settings(&self.options, &self.data, &secrets, edge_port, control_port, &knobs)?;
             *edge = Some(Edge::start(&settings, &self.data.log("edge")).await?);
         }
         Ok(())
@@ -208,6 +233,20 @@ impl Bed {
         if let Some(edge) = self.edge.lock().await.take() {
             edge.kill().await;
         }
+    }
+
+    /// Asks the edge to end, waits until it has, and starts it again on the same port and data.
+    pub async fn replace_edge(&self) -> Result<()> {
+        if let Some(edge) = self.edge.lock().await.take() {
+            edge.stop().await;
+        }
+        self.start_edge().await
+    }
+
+    /// Asks control to end, waits until it has, and starts it again on the same port.
+    pub async fn replace_control(&self) -> Result<()> {
+        self.stop_control().await;
+        self.start_control().await
     }
 
     /// Kills the edge and starts it again: same port, same data, same knobs (`Stale` starts anew).
@@ -302,7 +341,8 @@ impl Bed {
     }
 
     fn control_env(&self) -> Vec<(String, String)> {
-        let mut env: Vec<(String, String)> = self.secrets.of_control().collect();
+        let secrets = self.secrets.with(&self.control_secrets.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut env: Vec<(String, String)> = secrets.of_control().collect();
         let mut set = |name: &str, value: String| env.push((name.to_owned(), value));
         set("AG_LISTEN", format!("127.0.0.1:{}", self.control_port.port));
         set("AG_EDGE_URL", self.edge_url());

@@ -26,6 +26,8 @@ const OF_CONTROL: [&str; 7] = [
     "AG_AUDIT_RING",
     "AG_SEAL_PUBLIC_KEYS",
 ];
+/// What control takes if it is there: secrets that were kept before there was such a ring lack it.
+const MASTER_RING: &str = "AG_MASTER_RING";
 const OF_EDGE: [&str; 4] =
     ["AG_KEY_RING", "AG_CONTROL_TO_EDGE_RING", "AG_EDGE_TO_CONTROL_RING", "AG_SEAL_PRIVATE_KEYS"];
 
@@ -67,12 +69,17 @@ impl Secrets {
         self.get(OPERATOR_TOKEN).unwrap_or_default()
     }
 
+    /// The same with others in the place of some.
+    pub(crate) fn with(&self, others: &BTreeMap<String, String>) -> Self {
+        Self(self.0.iter().chain(others).map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
     pub(crate) fn database_password(&self) -> Result<&str> {
         self.get(DATABASE_PASSWORD)
     }
 
     pub(crate) fn of_control(&self) -> impl Iterator<Item = (String, String)> {
-        self.pick(&OF_CONTROL)
+        self.pick(&OF_CONTROL).chain(self.pick(&[MASTER_RING]))
     }
 
     pub(crate) fn of_edge(&self) -> impl Iterator<Item = (String, String)> {

@@ -60,6 +60,25 @@ impl Database {
         Ok(seconds)
     }
 
+    /// Everything in every table, as text: table by table, with its name.
+    pub async fn dump(&self) -> Result<Vec<(String, String)>> {
+        let mut database = PgConnection::connect(&self.owner_url()).await?;
+        let names: Vec<String> = sqlx::query_scalar(
+            "SELECT relname::text FROM pg_class
+             WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY relname",
+        )
+        .fetch_all(&mut database)
+        .await?;
+        let mut tables = Vec::with_capacity(names.len());
+        for name in names {
+            let sql = format!("SELECT coalesce(string_agg(t::text, E'\\n'), '') FROM \"{name}\" AS t");
+            let text = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut database).await?;
+            tables.push((name, text));
+        }
+        database.close().await?;
+        Ok(tables)
+    }
+
     /// Makes it unless it is there.
     pub(crate) async fn create(&self) -> Result<()> {
         let mut server = self.connect_to_server().await?;
