@@ -4,6 +4,7 @@
 //! read another feature's tables: it calls that feature. Every answer to a change says whether the edge has accepted it.
 
 mod accounts;
+mod answer_headers;
 pub mod app;
 pub mod audit;
 mod blobs;
@@ -20,6 +21,7 @@ mod error;
 mod evals;
 mod events;
 mod files;
+mod founding;
 mod gates;
 pub mod graders;
 mod health;
@@ -40,9 +42,11 @@ mod outbox;
 mod pagination;
 mod params;
 pub mod platform;
+pub mod preconditions;
 mod principal;
 mod publications;
 mod quotas;
+mod rate_limits;
 mod records;
 mod request_id;
 pub mod roles;
@@ -51,6 +55,7 @@ mod runners;
 pub mod serve;
 pub mod settings;
 pub mod store;
+mod templates;
 mod tenant;
 mod text;
 mod upstream;

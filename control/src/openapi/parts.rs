@@ -2,7 +2,8 @@
 
 use crate::{
     accounts, audit, catalog, credentials, dispatch, endpoints, evals, events, files, gates, health,
-    installs, jobs, keys, members, openapi, orgs, publications, quotas, records, runners, usage, versions,
+    installs, jobs, keys, members, openapi, orgs, publications, quotas, records, runners, templates, usage,
+    versions,
 };
 use utoipa::OpenApi;
 
@@ -32,6 +33,7 @@ pub(super) fn all() -> Vec<Part> {
         part::<members::InvitationDocs>("invitations", "Asking others into an org."),
         part::<keys::Docs>("keys", "API keys of an org."),
         part::<credentials::Docs>("credentials", "Providers' secrets: written, never read back."),
+        part::<templates::Docs>("templates", "Configurations to begin with."),
         part::<endpoints::Docs>("endpoints", "Names that callers put into `model`."),
         part::<versions::Docs>("versions", "Configurations of an endpoint that never change."),
         part::<publications::Docs>("publications", "Attempts to make a version live, and canaries."),

@@ -45,23 +45,35 @@ pub(crate) async fn create(
     body: Body<VersionConfig>,
 ) -> Answer {
     let config = body.value;
-    config.check().map_err(|error| Error::field(error.param, error.message))?;
-    check_schema(&config)?;
-    let origins = target_origins(&app, &config)?;
     let mut change = match Change::begin(&app, admin.org, body.once).await? {
         Begun::Fresh(change) => change,
         Begun::Done(answer) => return Ok(answer),
     };
     endpoints::lock(change.db(), admin.org, endpoint).await?.not_withdrawn()?;
-    check_credentials(change.db(), admin.org, &config, &origins).await?;
-    let version = insert(change.db(), admin.org, endpoint, &config, &origins).await?.version(endpoint)?;
-    let key = RecordKey::Version(endpoint, version.version);
-    let record = RecordValue::Version(VersionRecord { publisher: admin.org, config });
-    records::put(change.db(), admin.org, key, &record).await?;
+    let version = add(&app, change.db(), admin.org, endpoint, config).await?;
     let subject = format!("{endpoint}@{}", version.version);
     let note = Note::of(&admin, Action::EndpointsWrite, "create", "version", subject).after(&version);
     change.record(note).await?;
     change.finish(StatusCode::CREATED, Effect::Plain, &version).await
+}
+
+/// Adds a version to a locked endpoint, if its configuration can be one, and tells the edge.
+pub(crate) async fn add(
+    app: &App,
+    db: &mut PgConnection,
+    org: OrgId,
+    endpoint: EndpointId,
+    config: VersionConfig,
+) -> Result<super::Version, Error> {
+    config.check().map_err(|error| Error::field(error.param, error.message))?;
+    check_schema(&config)?;
+    let origins = target_origins(app, &config)?;
+    check_credentials(db, org, &config, &origins).await?;
+    let version = insert(db, org, endpoint, &config, &origins).await?.version(endpoint)?;
+    let key = RecordKey::Version(endpoint, version.version);
+    let record = RecordValue::Version(VersionRecord { publisher: org, config });
+    records::put(db, org, key, &record).await?;
+    Ok(version)
 }
 
 /// What the edge could not check answers against is refused here, with its place in the schema.
