@@ -652,10 +652,11 @@ export interface paths {
         get: operations["endpoints_get"];
         put?: never;
         post?: never;
-        delete?: never;
+        /** Deletes an endpoint: it serves nobody any more, and its name is free. One that other orgs have installed is withdrawn first. */
+        delete: operations["endpoints_delete"];
         options?: never;
         head?: never;
-        /** Changes description, visibility or terms. Made private, it takes no new installs; those that exist go on. */
+        /** Changes description, tags, visibility or terms. Made private, it takes no new installs; those that exist go on. */
         patch: operations["endpoints_change"];
         trace?: never;
     };
@@ -677,6 +678,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/endpoints/{id}/fork": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes an endpoint after one's own, with a version's configuration, or after one of the catalog, with what that shows. */
+        post: operations["endpoints_fork"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/endpoints/{id}/gate": {
         parameters: {
             query?: never;
@@ -689,6 +707,23 @@ export interface paths {
         /** Says what an endpoint demands from now on, of a publication that is running, too. */
         put: operations["gates_put"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/endpoints/{id}/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes the canary live for everybody, under the gate. */
+        post: operations["publications_promote"];
         delete?: never;
         options?: never;
         head?: never;
@@ -747,6 +782,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/endpoints/{id}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes live again what was live before, under the gate. */
+        post: operations["publications_rollback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/endpoints/{id}/versions": {
         parameters: {
             query?: never;
@@ -774,6 +826,23 @@ export interface paths {
         };
         /** Reads a version with its configuration. */
         get: operations["versions_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/endpoints/{id}/versions/{number}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Says how another version's configuration becomes this one's, as a JSON Patch. */
+        get: operations["versions_diff"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1350,7 +1419,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Reads a member. */
+        get: operations["members_get"];
         put?: never;
         post?: never;
         /** Takes a member out of the org. */
@@ -1513,6 +1583,57 @@ export interface paths {
         post?: never;
         /** Ends a session. */
         delete: operations["sessions_revoke"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the templates, by name. */
+        get: operations["templates_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/templates/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a template. */
+        get: operations["templates_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/templates/{name}/endpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes a private endpoint with the template as its first version, a draft. */
+        post: operations["templates_create"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1788,6 +1909,7 @@ export interface components {
             installs: components["schemas"]["InstallTerms"];
             name: string;
             publisher: components["schemas"]["Publisher"];
+            tags: string[];
             /** Format: int32 */
             version: number;
         };
@@ -1817,6 +1939,17 @@ export interface components {
             visible?: components["schemas"]["Visible"] | null;
         };
         /** @description What is there after a change, and what the edge has said of it. */
+        Changed_Deleted_EndpointId: {
+            deleted: boolean;
+            /** @example ep_0198c0de00007000800000000000000a */
+            id: string;
+        } & {
+            edge: components["schemas"]["EdgeState"];
+            /** @description Where something was revoked: whether it is refused everywhere from now on. */
+            enforced?: boolean | null;
+            visible?: components["schemas"]["Visible"] | null;
+        };
+        /** @description What is there after a change, and what the edge has said of it. */
         Changed_Deleted_InstallId: {
             deleted: boolean;
             /** @example ins_0198c0de00007000800000000000000a */
@@ -1829,6 +1962,20 @@ export interface components {
         };
         /** @description What is there after a change, and what the edge has said of it. */
         Changed_Endpoint: components["schemas"]["Endpoint"] & {
+            edge: components["schemas"]["EdgeState"];
+            /** @description Where something was revoked: whether it is refused everywhere from now on. */
+            enforced?: boolean | null;
+            visible?: components["schemas"]["Visible"] | null;
+        };
+        /** @description What is there after a change, and what the edge has said of it. */
+        Changed_Fork: (components["schemas"]["Endpoint"] & {
+            forked_from: components["schemas"]["ForkOrigin"];
+            /**
+             * Format: int32
+             * @description Its first version, a draft; none after another org's endpoint.
+             */
+            version?: number | null;
+        }) & {
             edge: components["schemas"]["EdgeState"];
             /** @description Where something was revoked: whether it is refused everywhere from now on. */
             enforced?: boolean | null;
@@ -1907,6 +2054,20 @@ export interface components {
         /** @description What is there after a change, and what the edge has said of it. */
         Changed_RotatedKey: (components["schemas"]["MintedKey"] & {
             replaces: components["schemas"]["KeyId"];
+        }) & {
+            edge: components["schemas"]["EdgeState"];
+            /** @description Where something was revoked: whether it is refused everywhere from now on. */
+            enforced?: boolean | null;
+            visible?: components["schemas"]["Visible"] | null;
+        };
+        /** @description What is there after a change, and what the edge has said of it. */
+        Changed_TemplatedEndpoint: (components["schemas"]["Endpoint"] & {
+            template: string;
+            /**
+             * Format: int32
+             * @description Its first version, a draft.
+             */
+            version: number;
         }) & {
             edge: components["schemas"]["EdgeState"];
             /** @description Where something was revoked: whether it is refused everywhere from now on. */
@@ -2144,6 +2305,7 @@ export interface components {
             /** Format: int32 */
             live?: number | null;
             name: components["schemas"]["EndpointName"];
+            tags: components["schemas"]["Tags"];
             visibility: components["schemas"]["Visibility"];
             /** Format: date-time */
             withdrawn_at?: string | null;
@@ -2152,6 +2314,7 @@ export interface components {
         EndpointChange: {
             description?: components["schemas"]["Description"] | null;
             installs?: components["schemas"]["InstallTerms"] | null;
+            tags?: components["schemas"]["Tags"] | null;
             visibility?: components["schemas"]["Visibility"] | null;
         };
         /** @example ep_0198c0de00007000800000000000000a */
@@ -2161,6 +2324,18 @@ export interface components {
          * @example haiku
          */
         EndpointName: string;
+        /** @description A configuration to begin with. */
+        EndpointTemplate: {
+            description: string;
+            name: string;
+            tags: string[];
+            /** @description The version that is made; its targets lack only a credential. */
+            version: components["schemas"]["VersionConfig"];
+        };
+        /** @description All templates. */
+        EndpointTemplates: {
+            data: components["schemas"]["EndpointTemplate"][];
+        };
         /** @description An eval as OpenAI's SDKs read it. */
         Eval: {
             /** Format: int64 */
@@ -2249,6 +2424,35 @@ export interface components {
         /** @description The request of somebody who has forgotten their password. */
         ForgottenPassword: {
             email: components["schemas"]["Email"];
+        };
+        /** @description A new endpoint, and what it was made after. */
+        Fork: components["schemas"]["Endpoint"] & {
+            forked_from: components["schemas"]["ForkOrigin"];
+            /**
+             * Format: int32
+             * @description Its first version, a draft; none after another org's endpoint.
+             */
+            version?: number | null;
+        };
+        /** @description What was copied. */
+        ForkOrigin: {
+            endpoint: components["schemas"]["EndpointId"];
+            publisher: components["schemas"]["OrgId"];
+            /**
+             * Format: int32
+             * @description The version whose configuration was copied; none of another org's endpoint.
+             */
+            version?: number | null;
+        };
+        /** @description The request; what is not named is the template's. */
+        FromTemplate: {
+            /** @description Another provider's base URL, for every target. */
+            base_url?: string | null;
+            credential?: components["schemas"]["CredentialId"] | null;
+            description?: components["schemas"]["Description"] | null;
+            /** @description Another model, for every target. */
+            model?: string | null;
+            name: components["schemas"]["EndpointName"];
         };
         /** @description What an endpoint demands. */
         Gate: {
@@ -2472,6 +2676,11 @@ export interface components {
             name: components["schemas"]["EndpointName"];
             payer: components["schemas"]["Payer"];
             publisher: components["schemas"]["OrgId"];
+            /**
+             * Format: int32
+             * @description Where it stays on an older one: the version that is live.
+             */
+            update_available?: number | null;
             /**
              * Format: int32
              * @description The version it stays on; none: it follows what is live.
@@ -2980,6 +3189,8 @@ export interface components {
             description?: components["schemas"]["Description"];
             installs?: components["schemas"]["InstallTerms"];
             name: components["schemas"]["EndpointName"];
+            /** @description What the catalog is filtered by. */
+            tags?: components["schemas"]["Tags"];
             visibility?: components["schemas"]["Visibility"];
         };
         /** @description The request. */
@@ -2994,6 +3205,16 @@ export interface components {
             data_source: Record<string, never>;
             metadata?: components["schemas"]["Metadata"] | null;
             name?: components["schemas"]["Label"] | null;
+        };
+        /** @description The request. */
+        NewFork: {
+            description?: components["schemas"]["Description"] | null;
+            name: components["schemas"]["EndpointName"];
+            /**
+             * Format: int32
+             * @description Of one's own endpoint: the version to begin with; if left out, what is live, or else the newest.
+             */
+            version?: number | null;
         };
         /** @description The request. */
         NewGate: {
@@ -3336,7 +3557,7 @@ export interface components {
                  * @description For programs; stable.
                  * @enum {string}
                  */
-                code: "key_missing" | "invalid_api_key" | "session_invalid" | "sign_in_failed" | "role_missing" | "cross_site_request" | "token_invalid" | "authorization_pending" | "slow_down" | "access_denied" | "expired_token" | "too_many_tries" | "scope_missing" | "org_suspended" | "model_not_found" | "route_not_found" | "not_found" | "method_not_allowed" | "body_malformed" | "request_malformed" | "invalid_parameter" | "missing_required_parameter" | "previous_response_not_found" | "websocket_connection_limit_reached" | "unsupported_parameter" | "uri_too_long" | "body_too_large" | "body_timeout" | "quota_exceeded" | "concurrency_exceeded" | "upstream_rate_limited" | "upstream_rejected" | "upstream_auth" | "upstream_unreachable" | "upstream_error" | "upstream_overloaded" | "upstream_incomplete" | "upstream_timeout" | "output_schema_mismatch" | "endpoint_misconfigured" | "overloaded" | "quota_unavailable" | "config_unavailable" | "control_unavailable" | "store_unavailable" | "unprocessable" | "conflict" | "idempotency_mismatch" | "attempt_superseded" | "runner_unknown" | "signature_invalid" | "internal_error";
+                code: "key_missing" | "invalid_api_key" | "session_invalid" | "sign_in_failed" | "role_missing" | "cross_site_request" | "token_invalid" | "authorization_pending" | "slow_down" | "access_denied" | "expired_token" | "too_many_tries" | "scope_missing" | "org_suspended" | "model_not_found" | "route_not_found" | "not_found" | "method_not_allowed" | "body_malformed" | "request_malformed" | "invalid_parameter" | "missing_required_parameter" | "previous_response_not_found" | "websocket_connection_limit_reached" | "unsupported_parameter" | "uri_too_long" | "body_too_large" | "body_timeout" | "quota_exceeded" | "rate_limit_exceeded" | "concurrency_exceeded" | "upstream_rate_limited" | "upstream_rejected" | "upstream_auth" | "upstream_unreachable" | "upstream_error" | "upstream_overloaded" | "upstream_incomplete" | "upstream_timeout" | "output_schema_mismatch" | "endpoint_misconfigured" | "overloaded" | "quota_unavailable" | "config_unavailable" | "control_unavailable" | "store_unavailable" | "unprocessable" | "conflict" | "precondition_failed" | "idempotency_mismatch" | "attempt_superseded" | "runner_unknown" | "signature_invalid" | "internal_error";
                 /** @description More, for programs. */
                 details?: unknown;
                 /** @description For people: what to do next. */
@@ -3349,6 +3570,16 @@ export interface components {
                  */
                 type: "authentication_error" | "invalid_request_error" | "permission_error" | "rate_limit_error" | "server_error";
             };
+        };
+        /** @description The request to make the canary live. */
+        Promotion: {
+            /** @description Past the gate; needs the scope `force`. */
+            force?: boolean;
+            /**
+             * Format: int32
+             * @description The version that the caller believes to be the canary; any, if left out.
+             */
+            version?: number | null;
         };
         /**
          * @description What a provider speaks.
@@ -3661,6 +3892,16 @@ export interface components {
         RoleChange: {
             role: components["schemas"]["MemberRole"];
         };
+        /** @description The request to go back. */
+        Rollback: {
+            /**
+             * Format: int32
+             * @description What the caller believes to be live; it must be said.
+             */
+            expected_live: number | null;
+            /** @description Past the gate; needs the scope `force`. */
+            force?: boolean;
+        };
         RotatedKey: components["schemas"]["MintedKey"] & {
             replaces: components["schemas"]["KeyId"];
         };
@@ -3894,6 +4135,8 @@ export interface components {
          * @enum {string}
          */
         StringOperation: "eq" | "ne" | "like" | "ilike";
+        /** @description The tags of an endpoint. */
+        Tags: string[];
         /** @description One provider and model that can serve a version. */
         Target: {
             /** @description Where the provider's API begins, e.g. `https://api.openai.com/v1`. */
@@ -3925,6 +4168,15 @@ export interface components {
              * @description Its share among the targets of its order.
              */
             weight?: number;
+        };
+        /** @description A new endpoint after a template. */
+        TemplatedEndpoint: components["schemas"]["Endpoint"] & {
+            template: string;
+            /**
+             * Format: int32
+             * @description Its first version, a draft.
+             */
+            version: number;
         };
         /** @description Measures how alike two texts are. */
         TextSimilarity: {
@@ -4237,6 +4489,22 @@ export interface components {
             shape?: components["schemas"]["RequestShape"];
             /** @description Who can serve it; which is asked first is said by their order, weight and regions. */
             targets: components["schemas"]["Target"][];
+        };
+        /** @description How one version becomes another. */
+        VersionDiff: {
+            /**
+             * Format: int32
+             * @description The version that is patched.
+             */
+            against: number;
+            endpoint: components["schemas"]["EndpointId"];
+            /** @description The operations (RFC 6902), in order; none: their configurations are the same. */
+            patch: Record<string, never>[];
+            /**
+             * Format: int32
+             * @description What it becomes.
+             */
+            version: number;
         };
         /**
          * @description Who may install an endpoint.
@@ -4702,6 +4970,44 @@ export interface components {
                 };
             };
         };
+        /** @description `precondition_failed`: The resource is not what `if-match` or `if-none-match` says: somebody has changed it. Read it again, and decide anew. */
+        precondition_failed: {
+            headers: {
+                /** @description Quote it when you report a problem. */
+                "x-request-id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Problem"] & {
+                    error: {
+                        /** @enum {string} */
+                        code: "precondition_failed";
+                    };
+                };
+            };
+        };
+        /** @description `rate_limit_exceeded`: Too many requests. Wait as long as `retry-after` says; `ratelimit-policy` says how many there may be. */
+        rate_limit_exceeded: {
+            headers: {
+                /** @description Of draft-ietf-httpapi-ratelimit-headers, on every answer. */
+                ratelimit?: string;
+                /** @description Of draft-ietf-httpapi-ratelimit-headers, on every answer. */
+                "ratelimit-policy"?: string;
+                /** @description Seconds. */
+                "retry-after"?: number;
+                /** @description Quote it when you report a problem. */
+                "x-request-id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Problem"] & {
+                    error: {
+                        /** @enum {string} */
+                        code: "rate_limit_exceeded";
+                    };
+                };
+            };
+        };
         /** @description `request_malformed`: The request is malformed. */
         request_malformed: {
             headers: {
@@ -4852,9 +5158,17 @@ export interface components {
                 };
             };
         };
-        /** @description `too_many_tries`: Too many tries. Wait as long as `retry-after` says. */
-        too_many_tries: {
+        /**
+         * @description `too_many_tries`: Too many tries. Wait as long as `retry-after` says.
+         *
+         *     `rate_limit_exceeded`: Too many requests. Wait as long as `retry-after` says; `ratelimit-policy` says how many there may be.
+         */
+        "too_many_tries.rate_limit_exceeded": {
             headers: {
+                /** @description Of draft-ietf-httpapi-ratelimit-headers, on every answer. */
+                ratelimit?: string;
+                /** @description Of draft-ietf-httpapi-ratelimit-headers, on every answer. */
+                "ratelimit-policy"?: string;
                 /** @description Seconds. */
                 "retry-after"?: number;
                 /** @description Quote it when you report a problem. */
@@ -4865,7 +5179,7 @@ export interface components {
                 "application/json": components["schemas"]["Problem"] & {
                     error: {
                         /** @enum {string} */
-                        code: "too_many_tries";
+                        code: "too_many_tries" | "rate_limit_exceeded";
                     };
                 };
             };
@@ -4912,6 +5226,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
+            429: components["responses"]["rate_limit_exceeded"];
         };
     };
     document_asset: {
@@ -4938,6 +5253,7 @@ export interface operations {
                 };
             };
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
         };
     };
     health_healthz: {
@@ -5050,6 +5366,7 @@ export interface operations {
             };
             400: components["responses"]["invalid_parameter"];
             401: components["responses"]["key_missing.invalid_api_key"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5057,7 +5374,13 @@ export interface operations {
     orgs_create: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5084,8 +5407,10 @@ export interface operations {
             400: components["responses"]["body_malformed.request_malformed"];
             401: components["responses"]["key_missing.invalid_api_key"];
             408: components["responses"]["body_timeout"];
+            409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5093,7 +5418,13 @@ export interface operations {
     orgs_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["OrgId"];
             };
@@ -5104,14 +5435,27 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Org"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5119,7 +5463,13 @@ export interface operations {
     orgs_change: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["OrgId"];
             };
@@ -5139,6 +5489,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5149,8 +5501,10 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5158,7 +5512,13 @@ export interface operations {
     jobs_queue_settings: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["OrgId"];
             };
@@ -5169,14 +5529,27 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["QueueSettings"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5184,7 +5557,13 @@ export interface operations {
     jobs_set_queue_settings: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["OrgId"];
             };
@@ -5204,6 +5583,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5214,8 +5595,10 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5239,6 +5622,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["key_missing.invalid_api_key"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5267,6 +5651,7 @@ export interface operations {
             };
             400: components["responses"]["invalid_parameter"];
             401: components["responses"]["key_missing.invalid_api_key"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5274,7 +5659,13 @@ export interface operations {
     runners_create_token: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5301,8 +5692,10 @@ export interface operations {
             400: components["responses"]["body_malformed.request_malformed"];
             401: components["responses"]["key_missing.invalid_api_key"];
             408: components["responses"]["body_timeout"];
+            409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5329,6 +5722,7 @@ export interface operations {
             };
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5357,6 +5751,7 @@ export interface operations {
             };
             400: components["responses"]["invalid_parameter"];
             401: components["responses"]["key_missing.invalid_api_key"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5383,6 +5778,7 @@ export interface operations {
             };
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5740,6 +6136,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5766,6 +6163,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5795,7 +6193,7 @@ export interface operations {
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5832,7 +6230,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5870,7 +6268,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5907,6 +6305,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5943,7 +6342,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5979,7 +6378,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -6019,7 +6418,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -6042,6 +6441,7 @@ export interface operations {
             };
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6080,7 +6480,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -6119,7 +6519,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -6127,8 +6527,13 @@ export interface operations {
     catalog_list: {
         parameters: {
             query?: {
-                /** @description Part of a name, description or publisher's name, in any case. */
+                /** @description Words, or their beginnings, in any case: all of them in a name and description, or in the publisher's name. */
                 q?: string;
+                /**
+                 * @description Only endpoints with this tag.
+                 * @example vision
+                 */
+                tag?: string;
                 /** @example 20 */
                 limit?: number;
                 cursor?: string;
@@ -6152,6 +6557,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6182,6 +6588,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6229,6 +6636,7 @@ export interface operations {
             409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6236,7 +6644,13 @@ export interface operations {
     credentials_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["CredentialId"];
             };
@@ -6247,16 +6661,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Credential"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6264,7 +6691,13 @@ export interface operations {
     credentials_delete: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["CredentialId"];
             };
@@ -6275,6 +6708,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6286,6 +6721,8 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6326,6 +6763,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6356,6 +6794,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6403,6 +6842,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6410,7 +6850,13 @@ export interface operations {
     endpoints_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EndpointId"];
             };
@@ -6421,16 +6867,68 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Endpoint"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    endpoints_delete: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
+            path: {
+                id: components["schemas"]["EndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_Deleted_EndpointId"];
+                };
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6438,7 +6936,13 @@ export interface operations {
     endpoints_change: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EndpointId"];
             };
@@ -6458,6 +6962,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6470,8 +6976,10 @@ export interface operations {
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6520,6 +7028,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6548,6 +7057,55 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    endpoints_fork: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
+            path: {
+                id: components["schemas"]["EndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "haiku-2"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewFork"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_Fork"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            408: components["responses"]["body_timeout"];
+            409: components["responses"]["conflict.idempotency_mismatch"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6555,7 +7113,13 @@ export interface operations {
     gates_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EndpointId"];
             };
@@ -6566,16 +7130,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Gate"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6583,7 +7160,13 @@ export interface operations {
     gates_put: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EndpointId"];
             };
@@ -6626,6 +7209,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6638,8 +7223,58 @@ export interface operations {
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    publications_promote: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
+            path: {
+                id: components["schemas"]["EndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "version": 2
+                 *     }
+                 */
+                "application/json": components["schemas"]["Promotion"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_Publication"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            408: components["responses"]["body_timeout"];
+            409: components["responses"]["conflict.idempotency_mismatch"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6672,6 +7307,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6720,6 +7356,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6729,7 +7366,13 @@ export interface operations {
             query?: {
                 wait_s?: number;
             };
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EndpointId"];
                 publication: components["schemas"]["PublicationId"];
@@ -6741,16 +7384,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Publication"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["invalid_parameter.missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6781,6 +7437,55 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    publications_rollback: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
+            path: {
+                id: components["schemas"]["EndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "expected_live": 2
+                 *     }
+                 */
+                "application/json": components["schemas"]["Rollback"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_Publication"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            408: components["responses"]["body_timeout"];
+            409: components["responses"]["conflict.idempotency_mismatch"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6813,6 +7518,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6867,6 +7573,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6874,6 +7581,60 @@ export interface operations {
     versions_get: {
         parameters: {
             query?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
+            path: {
+                id: components["schemas"]["EndpointId"];
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Version"];
+                };
+            };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    versions_diff: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The other version; if left out, the live one.
+                 * @example 1
+                 */
+                against?: number;
+            };
             header?: never;
             path: {
                 id: components["schemas"]["EndpointId"];
@@ -6889,13 +7650,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Version"];
+                    "application/json": components["schemas"]["VersionDiff"];
                 };
             };
-            400: components["responses"]["missing_required_parameter"];
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6924,6 +7686,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6956,6 +7719,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7025,6 +7789,7 @@ export interface operations {
             409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7032,7 +7797,13 @@ export interface operations {
     evals_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EvalId"];
             };
@@ -7043,16 +7814,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Eval"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7093,6 +7877,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7122,6 +7907,7 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7156,6 +7942,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7226,6 +8013,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7233,7 +8021,13 @@ export interface operations {
     runs_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EvalId"];
                 run: components["schemas"]["RunId"];
@@ -7245,16 +8039,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["EvalRun"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7284,6 +8091,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7313,6 +8121,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7342,6 +8151,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7371,6 +8181,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7406,6 +8217,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7413,7 +8225,13 @@ export interface operations {
     runs_get_item: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EvalId"];
                 run: components["schemas"]["RunId"];
@@ -7426,16 +8244,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["OutputItem"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7468,6 +8299,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7501,6 +8333,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7508,7 +8341,13 @@ export interface operations {
     files_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["FileId"];
             };
@@ -7519,16 +8358,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["File"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7558,6 +8410,7 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7586,6 +8439,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7634,6 +8488,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7678,6 +8533,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7685,6 +8541,8 @@ export interface operations {
     installs_list: {
         parameters: {
             query?: {
+                /** @description Only pinned ones of which a newer version is live. */
+                updates?: boolean;
                 /** @example 20 */
                 limit?: number;
                 cursor?: string;
@@ -7708,6 +8566,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7755,6 +8614,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7762,7 +8622,13 @@ export interface operations {
     installs_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["InstallId"];
             };
@@ -7773,16 +8639,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Install"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7790,7 +8669,13 @@ export interface operations {
     installs_delete: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["InstallId"];
             };
@@ -7801,6 +8686,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7811,6 +8698,8 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7818,7 +8707,13 @@ export interface operations {
     installs_change: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["InstallId"];
             };
@@ -7838,6 +8733,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7850,8 +8747,10 @@ export interface operations {
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7882,6 +8781,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7928,7 +8828,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7967,6 +8867,7 @@ export interface operations {
             409: components["responses"]["conflict"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7994,6 +8895,7 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8036,6 +8938,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8085,6 +8988,7 @@ export interface operations {
             409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8092,7 +8996,13 @@ export interface operations {
     jobs_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["JobId"];
             };
@@ -8103,16 +9013,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8140,6 +9063,7 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8188,6 +9112,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8216,6 +9141,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8256,6 +9182,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -8305,6 +9232,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8334,6 +9262,7 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8364,6 +9293,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8412,6 +9342,7 @@ export interface operations {
             409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8419,7 +9350,13 @@ export interface operations {
     keys_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["KeyId"];
             };
@@ -8430,16 +9367,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Key"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8447,7 +9397,13 @@ export interface operations {
     keys_revoke: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["KeyId"];
             };
@@ -8458,6 +9414,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8468,6 +9426,8 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8515,6 +9475,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8522,7 +9483,13 @@ export interface operations {
     me_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -8531,14 +9498,27 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Me"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8546,7 +9526,13 @@ export interface operations {
     me_change: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -8564,6 +9550,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8574,8 +9562,10 @@ export interface operations {
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
             408: components["responses"]["body_timeout"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8614,7 +9604,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -8645,6 +9635,54 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    members_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
+            path: {
+                id: components["schemas"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8652,7 +9690,13 @@ export interface operations {
     members_remove: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["UserId"];
             };
@@ -8672,6 +9716,8 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8679,7 +9725,13 @@ export interface operations {
     members_change: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["UserId"];
             };
@@ -8699,6 +9751,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8711,8 +9765,10 @@ export interface operations {
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8745,12 +9801,19 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["rate_limit_exceeded"];
         };
     };
     orgs_own: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -8759,16 +9822,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Org"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8776,7 +9852,13 @@ export interface operations {
     orgs_rename: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -8794,6 +9876,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8805,8 +9889,10 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8832,6 +9918,7 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8856,6 +9943,7 @@ export interface operations {
             };
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8863,7 +9951,13 @@ export interface operations {
     orgs_create_own: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -8891,9 +9985,10 @@ export interface operations {
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
             408: components["responses"]["body_timeout"];
-            409: components["responses"]["conflict"];
+            409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8920,6 +10015,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8927,7 +10023,13 @@ export interface operations {
     quotas_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -8936,16 +10038,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Quotas"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8953,7 +10068,13 @@ export interface operations {
     quotas_put: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -8982,6 +10103,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8993,8 +10116,10 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9024,6 +10149,7 @@ export interface operations {
             400: components["responses"]["invalid_parameter"];
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9046,6 +10172,7 @@ export interface operations {
             };
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9070,6 +10197,7 @@ export interface operations {
             };
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9095,6 +10223,131 @@ export interface operations {
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    templates_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndpointTemplates"];
+                };
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    templates_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
+            path: {
+                /** @example text-classifier */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndpointTemplate"];
+                };
+            };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    templates_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @example text-classifier */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "inbox"
+                 *     }
+                 */
+                "application/json": components["schemas"]["FromTemplate"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_TemplatedEndpoint"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            408: components["responses"]["body_timeout"];
+            409: components["responses"]["conflict.idempotency_mismatch"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9133,6 +10386,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
