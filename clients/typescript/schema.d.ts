@@ -652,10 +652,11 @@ export interface paths {
         get: operations["endpoints_get"];
         put?: never;
         post?: never;
-        delete?: never;
+        /** Deletes an endpoint: it serves nobody any more, and its name is free. One that other orgs have installed is withdrawn first. */
+        delete: operations["endpoints_delete"];
         options?: never;
         head?: never;
-        /** Changes description, visibility or terms. Made private, it takes no new installs; those that exist go on. */
+        /** Changes description, tags, visibility or terms. Made private, it takes no new installs; those that exist go on. */
         patch: operations["endpoints_change"];
         trace?: never;
     };
@@ -677,6 +678,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/endpoints/{id}/fork": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes an endpoint after one's own, with a version's configuration, or after one of the catalog, with what that shows. */
+        post: operations["endpoints_fork"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/endpoints/{id}/gate": {
         parameters: {
             query?: never;
@@ -689,6 +707,23 @@ export interface paths {
         /** Says what an endpoint demands from now on, of a publication that is running, too. */
         put: operations["gates_put"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/endpoints/{id}/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes the canary live for everybody, under the gate. */
+        post: operations["publications_promote"];
         delete?: never;
         options?: never;
         head?: never;
@@ -747,6 +782,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/endpoints/{id}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes live again what was live before, under the gate. */
+        post: operations["publications_rollback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/endpoints/{id}/versions": {
         parameters: {
             query?: never;
@@ -774,6 +826,23 @@ export interface paths {
         };
         /** Reads a version with its configuration. */
         get: operations["versions_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/endpoints/{id}/versions/{number}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Says how another version's configuration becomes this one's, as a JSON Patch. */
+        get: operations["versions_diff"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1350,7 +1419,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Reads a member. */
+        get: operations["members_get"];
         put?: never;
         post?: never;
         /** Takes a member out of the org. */
@@ -1425,94 +1495,6 @@ export interface paths {
         put?: never;
         /** Makes an org that the user owns. */
         post: operations["orgs_create_own"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/policies": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Lists policies without what they say, newest first. */
-        get: operations["policies_list"];
-        put?: never;
-        /** Makes a policy with its first revision: from a preset, a document, or both. */
-        post: operations["policies_create"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/policies/presets": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Lists the presets that a policy can be made from. */
-        get: operations["policies_presets"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/policies/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Reads a policy, with what its newest revision says. */
-        get: operations["policies_get"];
-        put?: never;
-        post?: never;
-        /** Deletes a policy with its revisions, if no version that can be served refers to it. */
-        delete: operations["policies_delete"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/policies/{id}/revisions": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Lists the revisions of a policy with what they say, newest first. */
-        get: operations["policies_list_revisions"];
-        put?: never;
-        /** Makes a new revision, unless the newest one says the same (200). Versions refer to it from now on; those that exist stay under the ones that they were made under. */
-        post: operations["policies_revise"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/policies/{id}/revisions/{number}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Reads one revision of a policy. */
-        get: operations["policies_get_revision"];
-        put?: never;
-        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1601,6 +1583,57 @@ export interface paths {
         post?: never;
         /** Ends a session. */
         delete: operations["sessions_revoke"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the templates, by name. */
+        get: operations["templates_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/templates/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a template. */
+        get: operations["templates_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/templates/{name}/endpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes a private endpoint with the template as its first version, a draft. */
+        post: operations["templates_create"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1876,6 +1909,7 @@ export interface components {
             installs: components["schemas"]["InstallTerms"];
             name: string;
             publisher: components["schemas"]["Publisher"];
+            tags: string[];
             /** Format: int32 */
             version: number;
         };
@@ -1905,6 +1939,17 @@ export interface components {
             visible?: components["schemas"]["Visible"] | null;
         };
         /** @description What is there after a change, and what the edge has said of it. */
+        Changed_Deleted_EndpointId: {
+            deleted: boolean;
+            /** @example ep_0198c0de00007000800000000000000a */
+            id: string;
+        } & {
+            edge: components["schemas"]["EdgeState"];
+            /** @description Where something was revoked: whether it is refused everywhere from now on. */
+            enforced?: boolean | null;
+            visible?: components["schemas"]["Visible"] | null;
+        };
+        /** @description What is there after a change, and what the edge has said of it. */
         Changed_Deleted_InstallId: {
             deleted: boolean;
             /** @example ins_0198c0de00007000800000000000000a */
@@ -1916,18 +1961,21 @@ export interface components {
             visible?: components["schemas"]["Visible"] | null;
         };
         /** @description What is there after a change, and what the edge has said of it. */
-        Changed_Deleted_PolicyId: {
-            deleted: boolean;
-            /** @example pol_0198c0de00007000800000000000000a */
-            id: string;
-        } & {
+        Changed_Endpoint: components["schemas"]["Endpoint"] & {
             edge: components["schemas"]["EdgeState"];
             /** @description Where something was revoked: whether it is refused everywhere from now on. */
             enforced?: boolean | null;
             visible?: components["schemas"]["Visible"] | null;
         };
         /** @description What is there after a change, and what the edge has said of it. */
-        Changed_Endpoint: components["schemas"]["Endpoint"] & {
+        Changed_Fork: (components["schemas"]["Endpoint"] & {
+            forked_from: components["schemas"]["ForkOrigin"];
+            /**
+             * Format: int32
+             * @description Its first version, a draft; none after another org's endpoint.
+             */
+            version?: number | null;
+        }) & {
             edge: components["schemas"]["EdgeState"];
             /** @description Where something was revoked: whether it is refused everywhere from now on. */
             enforced?: boolean | null;
@@ -1989,13 +2037,6 @@ export interface components {
             visible?: components["schemas"]["Visible"] | null;
         };
         /** @description What is there after a change, and what the edge has said of it. */
-        Changed_PolicyEntry: components["schemas"]["PolicyEntry"] & {
-            edge: components["schemas"]["EdgeState"];
-            /** @description Where something was revoked: whether it is refused everywhere from now on. */
-            enforced?: boolean | null;
-            visible?: components["schemas"]["Visible"] | null;
-        };
-        /** @description What is there after a change, and what the edge has said of it. */
         Changed_Publication: components["schemas"]["Publication"] & {
             edge: components["schemas"]["EdgeState"];
             /** @description Where something was revoked: whether it is refused everywhere from now on. */
@@ -2013,6 +2054,20 @@ export interface components {
         /** @description What is there after a change, and what the edge has said of it. */
         Changed_RotatedKey: (components["schemas"]["MintedKey"] & {
             replaces: components["schemas"]["KeyId"];
+        }) & {
+            edge: components["schemas"]["EdgeState"];
+            /** @description Where something was revoked: whether it is refused everywhere from now on. */
+            enforced?: boolean | null;
+            visible?: components["schemas"]["Visible"] | null;
+        };
+        /** @description What is there after a change, and what the edge has said of it. */
+        Changed_TemplatedEndpoint: (components["schemas"]["Endpoint"] & {
+            template: string;
+            /**
+             * Format: int32
+             * @description Its first version, a draft.
+             */
+            version: number;
         }) & {
             edge: components["schemas"]["EdgeState"];
             /** @description Where something was revoked: whether it is refused everywhere from now on. */
@@ -2250,6 +2305,7 @@ export interface components {
             /** Format: int32 */
             live?: number | null;
             name: components["schemas"]["EndpointName"];
+            tags: components["schemas"]["Tags"];
             visibility: components["schemas"]["Visibility"];
             /** Format: date-time */
             withdrawn_at?: string | null;
@@ -2258,6 +2314,7 @@ export interface components {
         EndpointChange: {
             description?: components["schemas"]["Description"] | null;
             installs?: components["schemas"]["InstallTerms"] | null;
+            tags?: components["schemas"]["Tags"] | null;
             visibility?: components["schemas"]["Visibility"] | null;
         };
         /** @example ep_0198c0de00007000800000000000000a */
@@ -2267,6 +2324,18 @@ export interface components {
          * @example haiku
          */
         EndpointName: string;
+        /** @description A configuration to begin with. */
+        EndpointTemplate: {
+            description: string;
+            name: string;
+            tags: string[];
+            /** @description The version that is made; its targets lack only a credential. */
+            version: components["schemas"]["VersionConfig"];
+        };
+        /** @description All templates. */
+        EndpointTemplates: {
+            data: components["schemas"]["EndpointTemplate"][];
+        };
         /** @description An eval as OpenAI's SDKs read it. */
         Eval: {
             /** Format: int64 */
@@ -2355,6 +2424,35 @@ export interface components {
         /** @description The request of somebody who has forgotten their password. */
         ForgottenPassword: {
             email: components["schemas"]["Email"];
+        };
+        /** @description A new endpoint, and what it was made after. */
+        Fork: components["schemas"]["Endpoint"] & {
+            forked_from: components["schemas"]["ForkOrigin"];
+            /**
+             * Format: int32
+             * @description Its first version, a draft; none after another org's endpoint.
+             */
+            version?: number | null;
+        };
+        /** @description What was copied. */
+        ForkOrigin: {
+            endpoint: components["schemas"]["EndpointId"];
+            publisher: components["schemas"]["OrgId"];
+            /**
+             * Format: int32
+             * @description The version whose configuration was copied; none of another org's endpoint.
+             */
+            version?: number | null;
+        };
+        /** @description The request; what is not named is the template's. */
+        FromTemplate: {
+            /** @description Another provider's base URL, for every target. */
+            base_url?: string | null;
+            credential?: components["schemas"]["CredentialId"] | null;
+            description?: components["schemas"]["Description"] | null;
+            /** @description Another model, for every target. */
+            model?: string | null;
+            name: components["schemas"]["EndpointName"];
         };
         /** @description What an endpoint demands. */
         Gate: {
@@ -2578,6 +2676,11 @@ export interface components {
             name: components["schemas"]["EndpointName"];
             payer: components["schemas"]["Payer"];
             publisher: components["schemas"]["OrgId"];
+            /**
+             * Format: int32
+             * @description Where it stays on an older one: the version that is live.
+             */
+            update_available?: number | null;
             /**
              * Format: int32
              * @description The version it stays on; none: it follows what is live.
@@ -2946,11 +3049,6 @@ export interface components {
             last_id?: string | null;
             object: string;
         };
-        /**
-         * @description Which texts are looked at.
-         * @enum {string}
-         */
-        LooksAt: "input" | "output" | "both";
         /** @description The answer to a batch. */
         MadeJobs: {
             data: components["schemas"]["Job"][];
@@ -3040,29 +3138,6 @@ export interface components {
             /** Format: int64 */
             total_tokens: number;
         };
-        /**
-         * @description Texts are looked at by a model; one that is over a threshold is refused. When the model cannot be asked, or does not
-         *     know one of the categories, nothing is let through. Images and files are not looked at.
-         */
-        Moderation: {
-            /** @description Where the model is; `/moderations` is appended. */
-            base_url: string;
-            credential?: components["schemas"]["CredentialId"] | null;
-            /** @description Which texts are looked at. */
-            looks_at?: components["schemas"]["LooksAt"];
-            /** @description The model. */
-            model: string;
-            /** @description By category, the score (0 to 1) over which a text is refused. What is not named is not looked at. */
-            thresholds: {
-                [key: string]: number;
-            };
-        };
-        /** @description Who is asked how bad a text is. */
-        Moderator: {
-            base_url: string;
-            credential?: components["schemas"]["CredentialId"] | null;
-            model: string;
-        };
         /** @description Combines others by a formula. */
         Multi: {
             /** @description The formula, over the names of its graders. */
@@ -3114,6 +3189,8 @@ export interface components {
             description?: components["schemas"]["Description"];
             installs?: components["schemas"]["InstallTerms"];
             name: components["schemas"]["EndpointName"];
+            /** @description What the catalog is filtered by. */
+            tags?: components["schemas"]["Tags"];
             visibility?: components["schemas"]["Visibility"];
         };
         /** @description The request. */
@@ -3128,6 +3205,16 @@ export interface components {
             data_source: Record<string, never>;
             metadata?: components["schemas"]["Metadata"] | null;
             name?: components["schemas"]["Label"] | null;
+        };
+        /** @description The request. */
+        NewFork: {
+            description?: components["schemas"]["Description"] | null;
+            name: components["schemas"]["EndpointName"];
+            /**
+             * Format: int32
+             * @description Of one's own endpoint: the version to begin with; if left out, what is live, or else the newest.
+             */
+            version?: number | null;
         };
         /** @description The request. */
         NewGate: {
@@ -3233,26 +3320,6 @@ export interface components {
         NewPassword: {
             current: components["schemas"]["Password"];
             password: components["schemas"]["Password"];
-        };
-        /** @description The request: `preset`, `policy`, or both. */
-        NewPolicy: {
-            description?: components["schemas"]["Description"];
-            moderator?: components["schemas"]["Moderator"] | null;
-            name: components["schemas"]["PolicyName"];
-            policy?: components["schemas"]["PolicyDocument"] | null;
-            preset?: components["schemas"]["PresetName"] | null;
-        };
-        /** @description The request: all that the policy says from now on, as when one is made. */
-        NewPolicyRevision: {
-            description?: components["schemas"]["Description"] | null;
-            /**
-             * Format: int32
-             * @description Refused (409) if the newest revision is another one.
-             */
-            expected_revision?: number | null;
-            moderator?: components["schemas"]["Moderator"] | null;
-            policy?: components["schemas"]["PolicyDocument"] | null;
-            preset?: components["schemas"]["PresetName"] | null;
         };
         /** @description The request. */
         NewPublication: {
@@ -3409,16 +3476,6 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page as callers read it. */
-        Page_PolicyEntry: {
-            data: components["schemas"]["PolicyEntry"][];
-            next_cursor?: string | null;
-        };
-        /** @description A page as callers read it. */
-        Page_PolicyRevision: {
-            data: components["schemas"]["PolicyRevision"][];
-            next_cursor?: string | null;
-        };
-        /** @description A page as callers read it. */
         Page_Publication: {
             data: components["schemas"]["Publication"][];
             next_cursor?: string | null;
@@ -3473,105 +3530,8 @@ export interface components {
          * @enum {string}
          */
         Payer: "publisher" | "installer";
-        /**
-         * @description What happens when a kind of personal data is found; the stricter one is the greater.
-         * @enum {string}
-         */
-        PiiAction: "redact" | "refuse";
-        /** @description What requests and answers must satisfy. Every part is optional; what is not said is not demanded. */
-        PolicyDocument: {
-            /** @description Fields that callers may not set (`instructions` and any parameter). */
-            locked?: string[];
-            /** @description Who looks at texts, and what is too much. */
-            moderation?: components["schemas"]["Moderation"][];
-            /** @description What happens to personal data in the caller's text, by its kind. */
-            pii?: {
-                [key: string]: components["schemas"]["PiiAction"];
-            };
-            retention?: components["schemas"]["Retention"] | null;
-            /** @description What a request must look like. */
-            shape?: components["schemas"]["RequestShape"];
-        };
-        /** @description A policy as its org reads it. */
-        PolicyEntry: {
-            /** Format: date-time */
-            changed_at: string;
-            /** Format: date-time */
-            created_at: string;
-            description: string;
-            id: components["schemas"]["PolicyId"];
-            name: components["schemas"]["PolicyName"];
-            policy?: components["schemas"]["PolicyDocument"] | null;
-            /**
-             * Format: int32
-             * @description The newest revision.
-             */
-            revision: number;
-        };
-        /** @example pol_0198c0de00007000800000000000000a */
-        PolicyId: string;
-        /**
-         * @description The name of a policy, spelled as endpoints' names are.
-         * @example school
-         */
-        PolicyName: string;
-        /** @description A preset. */
-        PolicyPreset: {
-            description: string;
-            name: components["schemas"]["PresetName"];
-            /** @description What it says without a moderator. */
-            policy: components["schemas"]["PolicyDocument"];
-            /** @description What it says of a moderator's categories; none: it has no use for one. */
-            thresholds?: {
-                [key: string]: number;
-            };
-        };
-        /** @description Every preset. */
-        PolicyPresets: {
-            data: components["schemas"]["PolicyPreset"][];
-        };
-        /** @description A policy that a version refers to. */
-        PolicyRef: {
-            /** @description Its name. */
-            name: components["schemas"]["PolicyName"];
-            /**
-             * Format: int32
-             * @description Its revision; none: the newest when the version is created, which is what is read from then on.
-             */
-            revision?: number | null;
-        };
-        /** @description A policy that a version was created under. */
-        PolicyReference: {
-            id: components["schemas"]["PolicyId"];
-            name: components["schemas"]["PolicyName"];
-            /**
-             * Format: int32
-             * @description The newest revision; if it is another one, it holds from the next version on.
-             */
-            newest_revision: number;
-            /**
-             * Format: int32
-             * @description The revision that the version goes by.
-             */
-            revision: number;
-        };
-        /** @description A revision of a policy. */
-        PolicyRevision: {
-            /** Format: date-time */
-            created_at: string;
-            policy: components["schemas"]["PolicyDocument"];
-            /** @description The preset that it was made from. */
-            preset?: string | null;
-            /** Format: int32 */
-            revision: number;
-        };
         /** @description One job, or a batch. */
         PostedJobs: components["schemas"]["NewJob"] | components["schemas"]["NewJobs"];
-        /**
-         * @description A preset's name.
-         * @enum {string}
-         */
-        PresetName: "k-5" | "6-8" | "9-12" | "pii" | "retention-24h" | "retention-none" | "text-only";
         /** @description A provider's prices, in millionths of a US dollar per million tokens: 2.50 USD is 2,500,000. */
         Price: {
             /**
@@ -3597,7 +3557,7 @@ export interface components {
                  * @description For programs; stable.
                  * @enum {string}
                  */
-                code: "key_missing" | "invalid_api_key" | "session_invalid" | "sign_in_failed" | "role_missing" | "cross_site_request" | "token_invalid" | "authorization_pending" | "slow_down" | "access_denied" | "expired_token" | "too_many_tries" | "scope_missing" | "org_suspended" | "model_not_found" | "route_not_found" | "not_found" | "method_not_allowed" | "body_malformed" | "request_malformed" | "invalid_parameter" | "missing_required_parameter" | "previous_response_not_found" | "websocket_connection_limit_reached" | "unsupported_parameter" | "content_policy_violation" | "uri_too_long" | "body_too_large" | "body_timeout" | "quota_exceeded" | "concurrency_exceeded" | "upstream_rate_limited" | "upstream_rejected" | "upstream_auth" | "upstream_unreachable" | "upstream_error" | "upstream_overloaded" | "upstream_incomplete" | "upstream_timeout" | "output_schema_mismatch" | "endpoint_misconfigured" | "overloaded" | "quota_unavailable" | "config_unavailable" | "moderation_unavailable" | "control_unavailable" | "store_unavailable" | "unprocessable" | "conflict" | "idempotency_mismatch" | "attempt_superseded" | "runner_unknown" | "signature_invalid" | "internal_error";
+                code: "key_missing" | "invalid_api_key" | "session_invalid" | "sign_in_failed" | "role_missing" | "cross_site_request" | "token_invalid" | "authorization_pending" | "slow_down" | "access_denied" | "expired_token" | "too_many_tries" | "scope_missing" | "org_suspended" | "model_not_found" | "route_not_found" | "not_found" | "method_not_allowed" | "body_malformed" | "request_malformed" | "invalid_parameter" | "missing_required_parameter" | "previous_response_not_found" | "websocket_connection_limit_reached" | "unsupported_parameter" | "uri_too_long" | "body_too_large" | "body_timeout" | "quota_exceeded" | "rate_limit_exceeded" | "concurrency_exceeded" | "upstream_rate_limited" | "upstream_rejected" | "upstream_auth" | "upstream_unreachable" | "upstream_error" | "upstream_overloaded" | "upstream_incomplete" | "upstream_timeout" | "output_schema_mismatch" | "endpoint_misconfigured" | "overloaded" | "quota_unavailable" | "config_unavailable" | "control_unavailable" | "store_unavailable" | "unprocessable" | "conflict" | "precondition_failed" | "idempotency_mismatch" | "attempt_superseded" | "runner_unknown" | "signature_invalid" | "internal_error";
                 /** @description More, for programs. */
                 details?: unknown;
                 /** @description For people: what to do next. */
@@ -3610,6 +3570,16 @@ export interface components {
                  */
                 type: "authentication_error" | "invalid_request_error" | "permission_error" | "rate_limit_error" | "server_error";
             };
+        };
+        /** @description The request to make the canary live. */
+        Promotion: {
+            /** @description Past the gate; needs the scope `force`. */
+            force?: boolean;
+            /**
+             * Format: int32
+             * @description The version that the caller believes to be the canary; any, if left out.
+             */
+            version?: number | null;
         };
         /**
          * @description What a provider speaks.
@@ -3914,17 +3884,6 @@ export interface components {
             days: number;
         };
         /**
-         * @description A cap on how long responses are kept. Under one, nothing is kept at the provider: `allow.store`, `allow.background` and
-         *     `allow.conversation` of the version are off, because nobody here ends what lies there.
-         */
-        Retention: {
-            /**
-             * Format: int32
-             * @description Most days; 0: nothing is kept.
-             */
-            max_days: number;
-        };
-        /**
          * @description Who speaks.
          * @enum {string}
          */
@@ -3932,6 +3891,16 @@ export interface components {
         /** @description The request. */
         RoleChange: {
             role: components["schemas"]["MemberRole"];
+        };
+        /** @description The request to go back. */
+        Rollback: {
+            /**
+             * Format: int32
+             * @description What the caller believes to be live; it must be said.
+             */
+            expected_live: number | null;
+            /** @description Past the gate; needs the scope `force`. */
+            force?: boolean;
         };
         RotatedKey: components["schemas"]["MintedKey"] & {
             replaces: components["schemas"]["KeyId"];
@@ -4166,6 +4135,8 @@ export interface components {
          * @enum {string}
          */
         StringOperation: "eq" | "ne" | "like" | "ilike";
+        /** @description The tags of an endpoint. */
+        Tags: string[];
         /** @description One provider and model that can serve a version. */
         Target: {
             /** @description Where the provider's API begins, e.g. `https://api.openai.com/v1`. */
@@ -4197,6 +4168,15 @@ export interface components {
              * @description Its share among the targets of its order.
              */
             weight?: number;
+        };
+        /** @description A new endpoint after a template. */
+        TemplatedEndpoint: components["schemas"]["Endpoint"] & {
+            template: string;
+            /**
+             * Format: int32
+             * @description Its first version, a draft.
+             */
+            version: number;
         };
         /** @description Measures how alike two texts are. */
         TextSimilarity: {
@@ -4313,8 +4293,6 @@ export interface components {
             /** Format: int64 */
             first_byte_ms: number;
             flagged: string[];
-            /** @description What policies did to it: `pii:email`, `moderation:output:hate`. */
-            flags: string[];
             id: components["schemas"]["RequestId"];
             /** Format: int64 */
             input_tokens: number;
@@ -4360,11 +4338,6 @@ export interface components {
             first_byte_ms: number;
             /** @description Names of the quotas with action `flag` that this request went over. */
             flagged?: string[];
-            /**
-             * @description What policies did to it: `pii:email` (redacted), `moderation:output:hate` (over its threshold, so that the answer was
-             *     not shown). Newer edges may know more words.
-             */
-            flags?: string[];
             /** @description How it ended. */
             outcome: components["schemas"]["UsageOutcome"];
             /**
@@ -4484,9 +4457,6 @@ export interface components {
              * @description Since when it can be pinned by others; none: a draft.
              */
             first_live_at?: string | null;
-            /** @description The policies that it was made under, and their newest revisions; not in lists, and none once the endpoint is withdrawn. */
-            policies?: components["schemas"]["PolicyReference"][];
-            resolved?: components["schemas"]["VersionConfig"] | null;
             /** Format: int32 */
             version: number;
         };
@@ -4505,18 +4475,7 @@ export interface components {
              * @description Cap on `max_output_tokens`; requests without one get it.
              */
             max_output_tokens?: number | null;
-            /** @description Who looks at texts, and what is too much. */
-            moderation?: components["schemas"]["Moderation"][];
             output_schema?: components["schemas"]["OutputSchema"] | null;
-            /** @description What happens to personal data in the caller's text, by its kind. */
-            pii?: {
-                [key: string]: components["schemas"]["PiiAction"];
-            };
-            /**
-             * @description Policies of the org that hold for it besides; the stricter wins. What they come to is settled when the version is
-             *     created: a newer revision holds from the next version on.
-             */
-            policies?: components["schemas"]["PolicyRef"][];
             /** @description How quotas are asked. */
             quota_mode?: components["schemas"]["QuotaMode"];
             retain?: components["schemas"]["Retain"] | null;
@@ -4530,6 +4489,22 @@ export interface components {
             shape?: components["schemas"]["RequestShape"];
             /** @description Who can serve it; which is asked first is said by their order, weight and regions. */
             targets: components["schemas"]["Target"][];
+        };
+        /** @description How one version becomes another. */
+        VersionDiff: {
+            /**
+             * Format: int32
+             * @description The version that is patched.
+             */
+            against: number;
+            endpoint: components["schemas"]["EndpointId"];
+            /** @description The operations (RFC 6902), in order; none: their configurations are the same. */
+            patch: Record<string, never>[];
+            /**
+             * Format: int32
+             * @description What it becomes.
+             */
+            version: number;
         };
         /**
          * @description Who may install an endpoint.
@@ -4995,6 +4970,44 @@ export interface components {
                 };
             };
         };
+        /** @description `precondition_failed`: The resource is not what `if-match` or `if-none-match` says: somebody has changed it. Read it again, and decide anew. */
+        precondition_failed: {
+            headers: {
+                /** @description Quote it when you report a problem. */
+                "x-request-id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Problem"] & {
+                    error: {
+                        /** @enum {string} */
+                        code: "precondition_failed";
+                    };
+                };
+            };
+        };
+        /** @description `rate_limit_exceeded`: Too many requests. Wait as long as `retry-after` says; `ratelimit-policy` says how many there may be. */
+        rate_limit_exceeded: {
+            headers: {
+                /** @description Of draft-ietf-httpapi-ratelimit-headers, on every answer. */
+                ratelimit?: string;
+                /** @description Of draft-ietf-httpapi-ratelimit-headers, on every answer. */
+                "ratelimit-policy"?: string;
+                /** @description Seconds. */
+                "retry-after"?: number;
+                /** @description Quote it when you report a problem. */
+                "x-request-id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Problem"] & {
+                    error: {
+                        /** @enum {string} */
+                        code: "rate_limit_exceeded";
+                    };
+                };
+            };
+        };
         /** @description `request_malformed`: The request is malformed. */
         request_malformed: {
             headers: {
@@ -5145,9 +5158,17 @@ export interface components {
                 };
             };
         };
-        /** @description `too_many_tries`: Too many tries. Wait as long as `retry-after` says. */
-        too_many_tries: {
+        /**
+         * @description `too_many_tries`: Too many tries. Wait as long as `retry-after` says.
+         *
+         *     `rate_limit_exceeded`: Too many requests. Wait as long as `retry-after` says; `ratelimit-policy` says how many there may be.
+         */
+        "too_many_tries.rate_limit_exceeded": {
             headers: {
+                /** @description Of draft-ietf-httpapi-ratelimit-headers, on every answer. */
+                ratelimit?: string;
+                /** @description Of draft-ietf-httpapi-ratelimit-headers, on every answer. */
+                "ratelimit-policy"?: string;
                 /** @description Seconds. */
                 "retry-after"?: number;
                 /** @description Quote it when you report a problem. */
@@ -5158,7 +5179,7 @@ export interface components {
                 "application/json": components["schemas"]["Problem"] & {
                     error: {
                         /** @enum {string} */
-                        code: "too_many_tries";
+                        code: "too_many_tries" | "rate_limit_exceeded";
                     };
                 };
             };
@@ -5205,6 +5226,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
+            429: components["responses"]["rate_limit_exceeded"];
         };
     };
     document_asset: {
@@ -5231,6 +5253,7 @@ export interface operations {
                 };
             };
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
         };
     };
     health_healthz: {
@@ -5343,6 +5366,7 @@ export interface operations {
             };
             400: components["responses"]["invalid_parameter"];
             401: components["responses"]["key_missing.invalid_api_key"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5350,7 +5374,13 @@ export interface operations {
     orgs_create: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5377,8 +5407,10 @@ export interface operations {
             400: components["responses"]["body_malformed.request_malformed"];
             401: components["responses"]["key_missing.invalid_api_key"];
             408: components["responses"]["body_timeout"];
+            409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5386,7 +5418,13 @@ export interface operations {
     orgs_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["OrgId"];
             };
@@ -5397,14 +5435,27 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Org"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5412,7 +5463,13 @@ export interface operations {
     orgs_change: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["OrgId"];
             };
@@ -5432,6 +5489,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5442,8 +5501,10 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5451,7 +5512,13 @@ export interface operations {
     jobs_queue_settings: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["OrgId"];
             };
@@ -5462,14 +5529,27 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["QueueSettings"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5477,7 +5557,13 @@ export interface operations {
     jobs_set_queue_settings: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["OrgId"];
             };
@@ -5497,6 +5583,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5507,8 +5595,10 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5532,6 +5622,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["key_missing.invalid_api_key"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5560,6 +5651,7 @@ export interface operations {
             };
             400: components["responses"]["invalid_parameter"];
             401: components["responses"]["key_missing.invalid_api_key"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5567,7 +5659,13 @@ export interface operations {
     runners_create_token: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5594,8 +5692,10 @@ export interface operations {
             400: components["responses"]["body_malformed.request_malformed"];
             401: components["responses"]["key_missing.invalid_api_key"];
             408: components["responses"]["body_timeout"];
+            409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5622,6 +5722,7 @@ export interface operations {
             };
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5650,6 +5751,7 @@ export interface operations {
             };
             400: components["responses"]["invalid_parameter"];
             401: components["responses"]["key_missing.invalid_api_key"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5676,6 +5778,7 @@ export interface operations {
             };
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6033,6 +6136,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6059,6 +6163,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6088,7 +6193,7 @@ export interface operations {
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6125,7 +6230,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6163,7 +6268,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6200,6 +6305,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6236,7 +6342,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6272,7 +6378,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -6312,7 +6418,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -6335,6 +6441,7 @@ export interface operations {
             };
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6373,7 +6480,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -6412,7 +6519,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -6420,8 +6527,13 @@ export interface operations {
     catalog_list: {
         parameters: {
             query?: {
-                /** @description Part of a name, description or publisher's name, in any case. */
+                /** @description Words, or their beginnings, in any case: all of them in a name and description, or in the publisher's name. */
                 q?: string;
+                /**
+                 * @description Only endpoints with this tag.
+                 * @example vision
+                 */
+                tag?: string;
                 /** @example 20 */
                 limit?: number;
                 cursor?: string;
@@ -6445,6 +6557,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6475,6 +6588,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6522,6 +6636,7 @@ export interface operations {
             409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6529,7 +6644,13 @@ export interface operations {
     credentials_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["CredentialId"];
             };
@@ -6540,16 +6661,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Credential"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6557,7 +6691,13 @@ export interface operations {
     credentials_delete: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["CredentialId"];
             };
@@ -6568,6 +6708,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6579,6 +6721,8 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6619,6 +6763,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6649,6 +6794,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6696,6 +6842,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6703,7 +6850,13 @@ export interface operations {
     endpoints_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EndpointId"];
             };
@@ -6714,16 +6867,68 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Endpoint"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    endpoints_delete: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
+            path: {
+                id: components["schemas"]["EndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_Deleted_EndpointId"];
+                };
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6731,7 +6936,13 @@ export interface operations {
     endpoints_change: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EndpointId"];
             };
@@ -6751,6 +6962,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6763,8 +6976,10 @@ export interface operations {
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6813,6 +7028,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6841,6 +7057,55 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    endpoints_fork: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
+            path: {
+                id: components["schemas"]["EndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "haiku-2"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewFork"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_Fork"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            408: components["responses"]["body_timeout"];
+            409: components["responses"]["conflict.idempotency_mismatch"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6848,7 +7113,13 @@ export interface operations {
     gates_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EndpointId"];
             };
@@ -6859,16 +7130,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Gate"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6876,7 +7160,13 @@ export interface operations {
     gates_put: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EndpointId"];
             };
@@ -6919,6 +7209,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6931,8 +7223,58 @@ export interface operations {
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    publications_promote: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
+            path: {
+                id: components["schemas"]["EndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "version": 2
+                 *     }
+                 */
+                "application/json": components["schemas"]["Promotion"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_Publication"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            408: components["responses"]["body_timeout"];
+            409: components["responses"]["conflict.idempotency_mismatch"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6965,6 +7307,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7013,6 +7356,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7022,7 +7366,13 @@ export interface operations {
             query?: {
                 wait_s?: number;
             };
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EndpointId"];
                 publication: components["schemas"]["PublicationId"];
@@ -7034,16 +7384,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Publication"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["invalid_parameter.missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7074,6 +7437,55 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    publications_rollback: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
+            path: {
+                id: components["schemas"]["EndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "expected_live": 2
+                 *     }
+                 */
+                "application/json": components["schemas"]["Rollback"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_Publication"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            408: components["responses"]["body_timeout"];
+            409: components["responses"]["conflict.idempotency_mismatch"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7106,6 +7518,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7160,6 +7573,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7167,6 +7581,60 @@ export interface operations {
     versions_get: {
         parameters: {
             query?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
+            path: {
+                id: components["schemas"]["EndpointId"];
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Version"];
+                };
+            };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    versions_diff: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The other version; if left out, the live one.
+                 * @example 1
+                 */
+                against?: number;
+            };
             header?: never;
             path: {
                 id: components["schemas"]["EndpointId"];
@@ -7182,13 +7650,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Version"];
+                    "application/json": components["schemas"]["VersionDiff"];
                 };
             };
-            400: components["responses"]["missing_required_parameter"];
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7217,6 +7686,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7249,6 +7719,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7318,6 +7789,7 @@ export interface operations {
             409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7325,7 +7797,13 @@ export interface operations {
     evals_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EvalId"];
             };
@@ -7336,16 +7814,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Eval"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7386,6 +7877,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7415,6 +7907,7 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7449,6 +7942,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7519,6 +8013,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7526,7 +8021,13 @@ export interface operations {
     runs_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EvalId"];
                 run: components["schemas"]["RunId"];
@@ -7538,16 +8039,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["EvalRun"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7577,6 +8091,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7606,6 +8121,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7635,6 +8151,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7664,6 +8181,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7699,6 +8217,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7706,7 +8225,13 @@ export interface operations {
     runs_get_item: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EvalId"];
                 run: components["schemas"]["RunId"];
@@ -7719,16 +8244,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["OutputItem"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7761,6 +8299,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7794,6 +8333,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7801,7 +8341,13 @@ export interface operations {
     files_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["FileId"];
             };
@@ -7812,16 +8358,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["File"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7851,6 +8410,7 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7879,6 +8439,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7927,6 +8488,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7971,6 +8533,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7978,6 +8541,8 @@ export interface operations {
     installs_list: {
         parameters: {
             query?: {
+                /** @description Only pinned ones of which a newer version is live. */
+                updates?: boolean;
                 /** @example 20 */
                 limit?: number;
                 cursor?: string;
@@ -8001,6 +8566,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8048,6 +8614,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8055,7 +8622,13 @@ export interface operations {
     installs_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["InstallId"];
             };
@@ -8066,16 +8639,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Install"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8083,7 +8669,13 @@ export interface operations {
     installs_delete: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["InstallId"];
             };
@@ -8094,6 +8686,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8104,6 +8698,8 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8111,7 +8707,13 @@ export interface operations {
     installs_change: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["InstallId"];
             };
@@ -8131,6 +8733,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8143,8 +8747,10 @@ export interface operations {
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8175,6 +8781,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8221,7 +8828,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8260,6 +8867,7 @@ export interface operations {
             409: components["responses"]["conflict"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8287,6 +8895,7 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8329,6 +8938,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8378,6 +8988,7 @@ export interface operations {
             409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8385,7 +8996,13 @@ export interface operations {
     jobs_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["JobId"];
             };
@@ -8396,16 +9013,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8433,6 +9063,7 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8481,6 +9112,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8509,6 +9141,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8549,6 +9182,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -8598,6 +9232,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8627,6 +9262,7 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8657,6 +9293,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8705,6 +9342,7 @@ export interface operations {
             409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8712,7 +9350,13 @@ export interface operations {
     keys_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["KeyId"];
             };
@@ -8723,16 +9367,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Key"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8740,7 +9397,13 @@ export interface operations {
     keys_revoke: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["KeyId"];
             };
@@ -8751,6 +9414,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8761,6 +9426,8 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8808,6 +9475,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8815,7 +9483,13 @@ export interface operations {
     me_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -8824,14 +9498,27 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Me"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8839,7 +9526,13 @@ export interface operations {
     me_change: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -8857,6 +9550,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8867,8 +9562,10 @@ export interface operations {
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
             408: components["responses"]["body_timeout"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8907,7 +9604,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -8938,6 +9635,54 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    members_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
+            path: {
+                id: components["schemas"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8945,7 +9690,13 @@ export interface operations {
     members_remove: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["UserId"];
             };
@@ -8965,6 +9716,8 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8972,7 +9725,13 @@ export interface operations {
     members_change: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["UserId"];
             };
@@ -8992,6 +9751,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9004,8 +9765,10 @@ export interface operations {
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9038,12 +9801,19 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["rate_limit_exceeded"];
         };
     };
     orgs_own: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -9052,16 +9822,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Org"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9069,7 +9852,13 @@ export interface operations {
     orgs_rename: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -9087,6 +9876,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9098,8 +9889,10 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9125,6 +9918,7 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9149,6 +9943,7 @@ export interface operations {
             };
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9156,7 +9951,13 @@ export interface operations {
     orgs_create_own: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -9184,298 +9985,10 @@ export interface operations {
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
             408: components["responses"]["body_timeout"];
-            409: components["responses"]["conflict"];
-            413: components["responses"]["body_too_large"];
-            422: components["responses"]["unprocessable"];
-            500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
-        };
-    };
-    policies_list: {
-        parameters: {
-            query?: {
-                /** @example 20 */
-                limit?: number;
-                cursor?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_PolicyEntry"];
-                };
-            };
-            400: components["responses"]["invalid_parameter.missing_required_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
-            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
-            404: components["responses"]["not_found"];
-            500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
-        };
-    };
-    policies_create: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description The same request under the same key is done once, and its answer kept for a day.
-                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
-                 */
-                "idempotency-key"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "name": "school",
-                 *       "policy": {
-                 *         "locked": [
-                 *           "temperature"
-                 *         ]
-                 *       },
-                 *       "preset": "6-8"
-                 *     }
-                 */
-                "application/json": components["schemas"]["NewPolicy"];
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Changed_PolicyEntry"];
-                };
-            };
-            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
-            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
-            404: components["responses"]["not_found"];
-            408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
-        };
-    };
-    policies_presets: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PolicyPresets"];
-                };
-            };
-            400: components["responses"]["missing_required_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
-            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
-            404: components["responses"]["not_found"];
-            500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
-        };
-    };
-    policies_get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: components["schemas"]["PolicyId"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PolicyEntry"];
-                };
-            };
-            400: components["responses"]["missing_required_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
-            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
-            404: components["responses"]["not_found"];
-            500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
-        };
-    };
-    policies_delete: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: components["schemas"]["PolicyId"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Changed_Deleted_PolicyId"];
-                };
-            };
-            400: components["responses"]["missing_required_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
-            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
-            404: components["responses"]["not_found"];
-            409: components["responses"]["conflict"];
-            500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
-        };
-    };
-    policies_list_revisions: {
-        parameters: {
-            query?: {
-                /** @example 20 */
-                limit?: number;
-                cursor?: string;
-            };
-            header?: never;
-            path: {
-                id: components["schemas"]["PolicyId"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_PolicyRevision"];
-                };
-            };
-            400: components["responses"]["invalid_parameter.missing_required_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
-            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
-            404: components["responses"]["not_found"];
-            500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
-        };
-    };
-    policies_revise: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description The same request under the same key is done once, and its answer kept for a day.
-                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
-                 */
-                "idempotency-key"?: string;
-            };
-            path: {
-                id: components["schemas"]["PolicyId"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "expected_revision": 1,
-                 *       "policy": {
-                 *         "pii": {
-                 *           "email": "redact"
-                 *         },
-                 *         "retention": {
-                 *           "max_days": 1
-                 *         }
-                 *       }
-                 *     }
-                 */
-                "application/json": components["schemas"]["NewPolicyRevision"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Changed_PolicyEntry"];
-                };
-            };
-            /** @description Created */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Changed_PolicyEntry"];
-                };
-            };
-            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
-            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
-            404: components["responses"]["not_found"];
-            408: components["responses"]["body_timeout"];
-            409: components["responses"]["conflict.idempotency_mismatch"];
-            413: components["responses"]["body_too_large"];
-            422: components["responses"]["unprocessable"];
-            500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
-        };
-    };
-    policies_get_revision: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: components["schemas"]["PolicyId"];
-                number: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PolicyRevision"];
-                };
-            };
-            400: components["responses"]["missing_required_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
-            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
-            404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9502,6 +10015,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9509,7 +10023,13 @@ export interface operations {
     quotas_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -9518,16 +10038,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Quotas"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9535,7 +10068,13 @@ export interface operations {
     quotas_put: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -9564,6 +10103,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9575,8 +10116,10 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9606,6 +10149,7 @@ export interface operations {
             400: components["responses"]["invalid_parameter"];
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9628,6 +10172,7 @@ export interface operations {
             };
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9652,6 +10197,7 @@ export interface operations {
             };
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9677,6 +10223,131 @@ export interface operations {
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    templates_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndpointTemplates"];
+                };
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    templates_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
+            path: {
+                /** @example text-classifier */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndpointTemplate"];
+                };
+            };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    templates_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @example text-classifier */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "inbox"
+                 *     }
+                 */
+                "application/json": components["schemas"]["FromTemplate"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_TemplatedEndpoint"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            408: components["responses"]["body_timeout"];
+            409: components["responses"]["conflict.idempotency_mismatch"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9715,6 +10386,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };

@@ -140,6 +140,8 @@ catalogue! {
     BodyTimeout = "body_timeout", 408, InvalidRequest, true, "The request body did not arrive in time.";
     /// A quota is used up.
     QuotaExceeded = "quota_exceeded", 429, RateLimit, false, "A quota of your organization is used up.";
+    /// Too many requests of one caller to the control plane.
+    RateLimitExceeded = "rate_limit_exceeded", 429, RateLimit, true, "Too many requests. Wait as long as `retry-after` says; `ratelimit-policy` says how many there may be.";
     /// Too many calls are running.
     ConcurrencyExceeded = "concurrency_exceeded", 429, RateLimit, false, "Too many requests of your organization are running at once.";
     /// The provider says that it has had too many requests.
@@ -180,6 +182,8 @@ catalogue! {
     Unprocessable = "unprocessable", 422, InvalidRequest, false, "The request body has a field that cannot be accepted.";
     /// Something else changed first, or the name is taken.
     Conflict = "conflict", 409, InvalidRequest, false, "The resource was changed by someone else, or the name is taken.";
+    /// `If-Match` or `If-None-Match` does not hold.
+    PreconditionFailed = "precondition_failed", 412, InvalidRequest, false, "The resource is not what `if-match` or `if-none-match` says: somebody has changed it. Read it again, and decide anew.";
     /// The same idempotency key came with another request.
     IdempotencyMismatch = "idempotency_mismatch", 409, InvalidRequest, false, "This Idempotency-Key was used with another request.";
     /// Another attempt at the job has begun, or the job has ended.

@@ -8,6 +8,7 @@ use crate::{
     mail::Mailer,
     outbox::{Courier, EdgeClient, Inbox},
     platform::Platform,
+    rate_limits::RateLimits,
     settings::Settings,
     store,
     tenant::Tenants,
@@ -34,6 +35,7 @@ struct Inner {
     hub: Hub,
     hasher: Hasher,
     mailer: Mailer,
+    rate_limits: RateLimits,
     blobs: OnceLock<Arc<dyn ObjectStore>>,
 }
 
@@ -53,6 +55,7 @@ impl App {
             hub: Hub::new(),
             hasher: Hasher::new(),
             mailer: Mailer::new(&settings)?,
+            rate_limits: RateLimits::new(&settings),
             blobs: OnceLock::new(),
             platform,
             settings,
@@ -103,6 +106,11 @@ impl App {
     /// The way out for mail.
     pub(crate) fn mailer(&self) -> &Mailer {
         &self.0.mailer
+    }
+
+    /// How much each caller may ask.
+    pub(crate) fn rate_limits(&self) -> &RateLimits {
+        &self.0.rate_limits
     }
 
     /// The store of what is too large for the database; opened when it is first needed.

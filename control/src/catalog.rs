@@ -1,12 +1,12 @@
-//! `GET /v1/catalog`: public, live endpoints of every org, for any org to install.
+//! `GET /v1/catalog`: public, live endpoints of every org, for any org to install. Found by words and tags.
 //!
 //! Reads the view `catalog` with the system role; nothing of a private, withdrawn or unpublished endpoint is in it, nor
-//! any endpoint's configuration.
+//! any endpoint's configuration. A search is for words that begin so: of a name, a description, or the publisher's name.
 
 use crate::{
     app::App,
     body::from_word,
-    endpoints::Terms,
+    endpoints::{Terms, is_tag},
     error::{Answer, Error},
     pagination::{List, Page},
     params::Query,
@@ -21,6 +21,7 @@ use alphagate_contract::{
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// What the OpenAPI document says of these routes.
@@ -36,8 +37,11 @@ const SEARCH_MAX_BYTES: usize = 200;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CatalogQuery {
-    /// Part of a name, description or publisher's name, in any case.
+    /// Words, or their beginnings, in any case: all of them in a name and description, or in the publisher's name.
     q: Option<String>,
+    /// Only endpoints with this tag.
+    #[param(example = "vision")]
+    tag: Option<String>,
     #[param(value_type = Option<i64>, example = 20)]
     limit: Option<String>,
     cursor: Option<String>,
@@ -57,6 +61,7 @@ pub(crate) struct Item {
     publisher: Publisher,
     name: String,
     description: String,
+    tags: Vec<String>,
     version: u32,
     installs: Terms,
     /// Where an installer who pays needs a credential for.
@@ -72,6 +77,7 @@ struct Row {
     publisher_name: String,
     name: String,
     description: String,
+    tags: Vec<String>,
     payer: String,
     limits: sqlx::types::Json<Vec<Limit>>,
     live_version: i32,
@@ -89,6 +95,7 @@ impl TryFrom<Row> for Item {
             publisher: Publisher { id: OrgId::from_uuid(row.publisher_id), name: row.publisher_name },
             name: row.name,
             description: row.description,
+            tags: row.tags,
             version: u32::try_from(row.live_version).map_err(Error::internal)?,
             credential_origins: if payer == Payer::Installer { row.origins } else { Vec::new() },
             installs: Terms { payer, limits: row.limits.0 },
@@ -114,21 +121,79 @@ pub(crate) async fn list(
         let problem = Problem::new(Code::ParameterInvalid).param("q");
         return Err(problem.message(format!("`q` must have at most {SEARCH_MAX_BYTES} bytes.")).into());
     }
-    let name = format!("catalog\n{search}");
+    if query.tag.as_ref().is_some_and(|tag| !is_tag(tag)) {
+        let problem = Problem::new(Code::ParameterInvalid).param("tag");
+        return Err(problem.message("`tag` must be a tag: letters a-z, digits and -.").into());
+    }
+    let name = format!("catalog\n{}\n{search}", query.tag.as_deref().unwrap_or_default());
     let list = List { org: Some(admin.org), name: &name };
     let wanted = list.wanted::<Uuid>(&app, query.limit.as_deref(), query.cursor.as_deref())?;
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT id, publisher_id, publisher_name, name, description, payer, limits, live_version, origins, created_at
+        "SELECT id, publisher_id, publisher_name, name, description, tags, payer, limits, live_version, origins,
+            created_at
          FROM catalog
          WHERE ($1::uuid IS NULL OR id < $1)
-            AND strpos(lower(name || ' ' || description || ' ' || publisher_name), lower($2)) > 0
+            AND ($2::text IS NULL OR words @@ to_tsquery('simple', $2) OR publisher_id = ANY (
+                ARRAY (SELECT id FROM catalog_publishers WHERE words @@ to_tsquery('simple', $2))))
+            AND ($4::text IS NULL OR tags @> ARRAY[$4])
          ORDER BY id DESC LIMIT $3",
     )
     .bind(wanted.after)
-    .bind(search)
+    .bind(words(&search))
     .bind(wanted.rows)
+    .bind(query.tag)
     .fetch_all(app.system())
     .await?;
     let items = rows.into_iter().map(Item::try_from).collect::<Result<_, _>>()?;
     Ok(Json(list.answer(&app, wanted.size(), items, |item: &Item| item.endpoint.uuid())?))
+}
+
+/// The question to the index: each word of a search, or its beginning; nothing where nothing is asked. A search without a
+/// word finds nothing.
+fn words(search: &str) -> Option<String> {
+    if search.is_empty() {
+        return None;
+    }
+    let words = search.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+    Some(words.map(|word| format!("'{word}':*")).collect::<Vec<_>>().join(" & "))
+}
+
+/// What the catalog shows of an endpoint to whoever makes one after it.
+pub(crate) struct Shown {
+    pub(crate) publisher: OrgId,
+    pub(crate) description: String,
+    pub(crate) tags: Vec<String>,
+}
+
+/// What the catalog shows of an endpoint, if it is in it.
+pub(crate) async fn find(system: &mut PgConnection, id: EndpointId) -> Result<Option<Shown>, sqlx::Error> {
+    let row: Option<(Uuid, String, Vec<String>)> =
+        sqlx::query_as("SELECT publisher_id, description, tags FROM catalog WHERE id = $1")
+            .bind(id.uuid())
+            .fetch_optional(system)
+            .await?;
+    Ok(row.map(|(publisher, description, tags)| Shown {
+        publisher: OrgId::from_uuid(publisher),
+        description,
+        tags,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_is_its_words_and_never_more_than_text() {
+        let cases = [
+            ("", None),
+            ("haik", Some("'haik':*")),
+            ("a b-c", Some("'a':* & 'b':* & 'c':*")),
+            ("' | !x:*&(", Some("'x':*")),
+            ("%_%", Some("")),
+        ];
+        for (search, expected) in cases {
+            assert_eq!(words(search).as_deref(), expected, "{search}");
+        }
+    }
 }

@@ -79,6 +79,16 @@ pub(crate) struct Changed<T> {
     visible: Option<Visible>,
 }
 
+/// What [`Changed`] adds to a resource.
+const ADDED: [&str; 3] = ["edge", "enforced", "visible"];
+
+/// Leaves of the answer to a change what the resource's own GET shows.
+pub(crate) fn leave_resource(answer: &mut Value) {
+    if let Value::Object(fields) = answer {
+        fields.retain(|name, _| !ADDED.contains(&name.as_str()));
+    }
+}
+
 impl<T> Changed<T> {
     /// The answer to a change, when the edge has been asked.
     pub(crate) fn new(answer: T, effect: Effect, accepted: bool) -> Self {

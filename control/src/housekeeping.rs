@@ -26,6 +26,7 @@ async fn round(app: &App) -> Result<(), Error> {
     let jobs = jobs::delete_old(app).await?;
     let blobs = blobs::sweep(app).await?;
     let runners = runners::forget_gone(app).await?;
+    let callers = app.rate_limits().forget_idle();
     tracing::debug!(
         partitions,
         answers,
@@ -36,6 +37,7 @@ async fn round(app: &App) -> Result<(), Error> {
         jobs,
         blobs,
         runners,
+        callers,
         "housekeeping done"
     );
     Ok(())

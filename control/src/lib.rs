@@ -4,6 +4,7 @@
 //! read another feature's tables: it calls that feature. Every answer to a change says whether the edge has accepted it.
 
 mod accounts;
+mod answer_headers;
 pub mod app;
 pub mod audit;
 mod blobs;
@@ -20,6 +21,7 @@ mod error;
 mod evals;
 mod events;
 mod files;
+mod founding;
 mod gates;
 pub mod graders;
 mod health;
@@ -41,9 +43,11 @@ mod pagination;
 mod params;
 pub mod platform;
 mod policies;
+pub mod preconditions;
 mod principal;
 mod publications;
 mod quotas;
+mod rate_limits;
 mod records;
 mod request_id;
 pub mod roles;
@@ -52,6 +56,7 @@ mod runners;
 pub mod serve;
 pub mod settings;
 pub mod store;
+mod templates;
 mod tenant;
 mod text;
 mod upstream;

@@ -1,8 +1,9 @@
-//! Where a request comes from: address, program, id. For the audit trail, the list of sessions and limits per address.
+//! Where a request comes from: address, program, id, and what it believes to be there. For the audit trail, the list of
+//! sessions and limits per address.
 //!
 //! `X-Forwarded-For` is believed only as far as `AG_TRUSTED_PROXIES` reaches: anybody may send one.
 
-use crate::{app::App, request_id::Id};
+use crate::{app::App, preconditions::Precondition, request_id::Id};
 use axum::{
     extract::{ConnectInfo, FromRequestParts},
     http::{HeaderMap, header, request::Parts},
@@ -27,6 +28,8 @@ pub(crate) struct Origin {
     pub(crate) user_agent: Option<String>,
     /// The request's id.
     pub(crate) request: String,
+    /// What the caller believes to be there, if the request changes something.
+    pub(crate) precondition: Precondition,
 }
 
 impl Origin {
@@ -37,6 +40,7 @@ impl Origin {
             address: peer.map(|peer| client(peer, &parts.headers, &app.settings().trusted_proxies)),
             user_agent: user_agent(&parts.headers),
             request: parts.extensions.get::<Id>().map(|id| id.0.clone()).unwrap_or_default(),
+            precondition: Precondition::of(parts),
         }
     }
 }

@@ -90,13 +90,17 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
     Ok(token.trim())
 }
 
+/// Whether this is the operator token.
+pub(crate) fn is_operator(app: &App, token: &str) -> bool {
+    let wanted = Sha256::digest(app.settings().operator_token.reveal());
+    bool::from(Sha256::digest(token).ct_eq(&wanted))
+}
+
 impl FromRequestParts<App> for Operator {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        let given = Sha256::digest(bearer(&parts.headers)?);
-        let wanted = Sha256::digest(app.settings().operator_token.reveal());
-        if bool::from(given.ct_eq(&wanted)) {
+        if is_operator(app, bearer(&parts.headers)?) {
             return Ok(Self { origin: Origin::of(parts, app) });
         }
         Err(Problem::new(Code::KeyInvalid).message("This is not the operator token.").into())
@@ -208,8 +212,8 @@ async fn not_suspended(system: &mut PgConnection, org: OrgId) -> Result<(), Erro
     if orgs::is_suspended(system, org).await? { Err(Code::OrgSuspended.into()) } else { Ok(()) }
 }
 
-/// The caller of a request that the edge passes on: the edge has checked the secret, control looks at what is true now.
-async fn by_edge(parts: &Parts, app: &App) -> Result<(OrgId, Actor), Error> {
+/// Whose key the edge has checked before it passed a request on, where the request is the edge's.
+pub(crate) fn passed_on(parts: &Parts, app: &App) -> Result<(OrgId, KeyId), Error> {
     let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let principal = text(PRINCIPAL_HEADER).ok_or(Code::SignatureInvalid)?;
     let signed = Signed {
@@ -224,6 +228,12 @@ async fn by_edge(parts: &Parts, app: &App) -> Result<(OrgId, Actor), Error> {
     let (org, id) = principal.split_once('/').ok_or(Code::SignatureInvalid)?;
     let org: OrgId = org.parse().map_err(|_| Code::SignatureInvalid)?;
     let id: KeyId = id.parse().map_err(|_| Code::SignatureInvalid)?;
+    Ok((org, id))
+}
+
+/// The caller of a request that the edge passes on: the edge has checked the secret, control looks at what is true now.
+async fn by_edge(parts: &Parts, app: &App) -> Result<(OrgId, Actor), Error> {
+    let (org, id) = passed_on(parts, app)?;
     let mut system = app.system().acquire().await?;
     let scopes = keys::scopes_of(&mut system, org, id).await?.ok_or(Code::KeyInvalid)?;
     known(&mut system, org, id, scopes).await

@@ -72,6 +72,7 @@ pub(crate) async fn put(admin: Admin, State(app): State<App>, body: Body<Quotas>
     }
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
     check_subjects(change.db(), admin.org, &wanted.quotas).await?;
+    lock(change.db(), admin.org).await?;
     let before = Quotas { quotas: list(change.db(), admin.org).await? };
     replace(change.db(), admin.org, &wanted.quotas).await?;
     orgs::write_record(change.db(), admin.org).await?;
@@ -80,12 +81,17 @@ pub(crate) async fn put(admin: Admin, State(app): State<App>, body: Body<Quotas>
     change.finish(StatusCode::OK, Effect::Plain, &wanted).await
 }
 
-/// Writes the list. Two at once: the org's row orders them, and the later one stays whole.
-async fn replace(db: &mut PgConnection, org: OrgId, quotas: &[Quota]) -> Result<(), Error> {
+/// Holds the list until the transaction ends: of two at once, the later one stays whole.
+async fn lock(db: &mut PgConnection, org: OrgId) -> Result<(), Error> {
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
         .bind(format!("quotas {org}"))
-        .execute(&mut *db)
+        .execute(db)
         .await?;
+    Ok(())
+}
+
+/// Writes the list.
+async fn replace(db: &mut PgConnection, org: OrgId, quotas: &[Quota]) -> Result<(), Error> {
     sqlx::query("DELETE FROM quotas WHERE org_id = $1").bind(org.uuid()).execute(&mut *db).await?;
     let values = serde_json::to_string(quotas).map_err(Error::internal)?;
     sqlx::query(

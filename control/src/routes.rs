@@ -4,9 +4,10 @@
 //! and a route cannot be anywhere else. A route of an org cannot be without an action: the table of roles says whose it is.
 
 use crate::{
-    accounts, app::App, audit, catalog, credentials, dispatch, drain, endpoints, error::Error, evals, events,
-    files, gates, health, installs, jobs, keys, members, openapi, orgs, policies, publications, quotas,
-    records, request_id, roles::Action, runners, usage, vault, versions,
+    accounts, answer_headers, app::App, audit, catalog, credentials, dispatch, drain, endpoints,
+    error::Error, evals, events, files, gates, health, installs, jobs, keys, members, openapi, orgs,
+    policies, preconditions, publications, quotas, rate_limits, records, request_id, roles::Action, runners,
+    templates, usage, vault, versions,
 };
 use alphagate_contract::problem::Code;
 use axum::{
@@ -145,6 +146,7 @@ fn of_org() -> Vec<Route> {
         member(A::OrgWrite, Method::PATCH, "/v1/org", orgs::rename),
         member(A::MembersLeave, Method::POST, "/v1/org/leave", members::leave),
         member(A::MembersRead, Method::GET, "/v1/members", members::list),
+        member(A::MembersRead, Method::GET, "/v1/members/{id}", members::get),
         member(A::MembersWrite, Method::PATCH, "/v1/members/{id}", members::change),
         member(A::MembersWrite, Method::DELETE, "/v1/members/{id}", members::remove),
         member(A::MembersInvite, Method::POST, "/v1/invitations", members::invite),
@@ -177,14 +179,22 @@ fn of_org() -> Vec<Route> {
 fn of_endpoints() -> Vec<Route> {
     use Action as A;
     vec![
+        member(A::EndpointsRead, Method::GET, "/v1/templates", templates::list),
+        member(A::EndpointsRead, Method::GET, "/v1/templates/{name}", templates::get),
+        member(A::EndpointsWrite, Method::POST, "/v1/templates/{name}/endpoints", templates::create),
         member(A::EndpointsWrite, Method::POST, "/v1/endpoints", endpoints::create),
         member(A::EndpointsRead, Method::GET, "/v1/endpoints", endpoints::list),
         member(A::EndpointsRead, Method::GET, "/v1/endpoints/{id}", endpoints::get),
         member(A::EndpointsWrite, Method::PATCH, "/v1/endpoints/{id}", endpoints::change),
+        member(A::EndpointsPublish, Method::DELETE, "/v1/endpoints/{id}", endpoints::delete),
         member(A::EndpointsPublish, Method::POST, "/v1/endpoints/{id}/withdraw", endpoints::withdraw),
+        member(A::EndpointsWrite, Method::POST, "/v1/endpoints/{id}/fork", endpoints::fork),
+        member(A::EndpointsPublish, Method::POST, "/v1/endpoints/{id}/promote", publications::promote),
+        member(A::EndpointsPublish, Method::POST, "/v1/endpoints/{id}/rollback", publications::rollback),
         member(A::EndpointsWrite, Method::POST, "/v1/endpoints/{id}/versions", versions::create),
         member(A::EndpointsRead, Method::GET, "/v1/endpoints/{id}/versions", versions::list),
         member(A::EndpointsRead, Method::GET, "/v1/endpoints/{id}/versions/{number}", versions::get),
+        member(A::EndpointsRead, Method::GET, "/v1/endpoints/{id}/versions/{number}/diff", versions::diff),
         member(A::EndpointsPublish, Method::POST, "/v1/endpoints/{id}/publications", publications::create),
         member(A::EndpointsRead, Method::GET, "/v1/endpoints/{id}/publications", publications::list),
         member(
@@ -318,13 +328,28 @@ fn edge() -> Vec<Route> {
 
 /// The router of the table, with what holds for all of it.
 pub fn router(app: App) -> Router {
+    let table = all();
+    let limits = middleware::from_fn_with_state(app.clone(), rate_limits::layer);
     let router = all().into_iter().fold(Router::new(), |router, route| {
+        let kind = preconditions::kind(&route, &table);
+        let handler = match kind {
+            Some(kind) => {
+                let tags = middleware::from_fn(preconditions::layer);
+                route.handler.route_layer(tags).route_layer(Extension(kind))
+            }
+            None => route.handler,
+        };
+        let handler = match rate_limits::is_limited(route.caller, route.path) {
+            true => handler.route_layer(limits.clone()),
+            false => handler,
+        };
         // Whoever asks who calls, asks for whom the route is: without this, nobody is let in.
-        router.route(route.path, route.handler.route_layer(Extension(route.caller)))
+        router.route(route.path, handler.route_layer(Extension(route.caller)))
     });
     router
         .fallback(async || Error::from(Code::RouteNotFound))
         .method_not_allowed_fallback(async || Error::from(Code::MethodNotAllowed))
+        .layer(middleware::from_fn(answer_headers::layer))
         .layer(CatchPanicLayer::custom(request_id::after_panic))
         .layer(middleware::from_fn_with_state(app.clone(), request_id::under_id))
         .layer(middleware::from_fn(drain::unread))

@@ -6,7 +6,7 @@ use crate::vault::{KeyArn, Provider};
 use alphagate_contract::{ring::Ring, seal::PublicKey, secret::Secret};
 use clap::{ArgAction, Args};
 use ipnet::IpNet;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 use url::Url;
 
 /// Shortest operator token: what `keygen` makes has 64 characters.
@@ -143,6 +143,18 @@ pub struct Settings {
     /// How often one client address may at once try to sign in, to sign up, and so on; then once in 5 s.
     #[arg(long, env = "AG_ADDRESS_TRIES_MAX", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub address_tries_max: u32,
+    /// How many requests one API key may make in a window: 100 a second, and a minute's worth at once.
+    #[arg(long, env = "AG_KEY_REQUESTS_MAX", default_value = "6000")]
+    pub key_requests_max: NonZeroU32,
+    /// How many requests one signed-in session may make in a window: a person with a busy page.
+    #[arg(long, env = "AG_SESSION_REQUESTS_MAX", default_value = "3000")]
+    pub session_requests_max: NonZeroU32,
+    /// How many requests without a credential that holds one address may make in a window: a school behind one.
+    #[arg(long, env = "AG_ADDRESS_REQUESTS_MAX", default_value = "3000")]
+    pub address_requests_max: NonZeroU32,
+    /// The window of these, milliseconds.
+    #[arg(long, env = "AG_RATE_WINDOW_MS", default_value = "60000", value_parser = milliseconds)]
+    pub rate_window: Duration,
     /// How long running requests may take to finish at shutdown, milliseconds.
     #[arg(long, env = "AG_SHUTDOWN_GRACE_MS", default_value = "10000", value_parser = milliseconds)]
     pub shutdown_grace: Duration,

@@ -19,15 +19,19 @@ const COLUMNS: [Column; 6] = [
 
 #[derive(Debug, Args)]
 pub(crate) struct Catalog {
-    /// A part of a name, a description or a publisher's name
+    /// Words, or their beginnings, of a name, a description or a publisher's name
     search: Option<String>,
+    /// Only endpoints with this tag
+    #[arg(long)]
+    tag: Option<String>,
     #[command(flatten)]
     paging: Paging,
 }
 
 impl Catalog {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let filters: Vec<_> = self.search.into_iter().map(|search| ("q", search)).collect();
+        let filters = [("q", self.search), ("tag", self.tag)];
+        let filters: Vec<_> = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         let found =
             fetch(&context.client()?, &["v1", "catalog"], &filters, Walk::Cursor, self.paging).await?;
         context.output.list(&COLUMNS, &found)

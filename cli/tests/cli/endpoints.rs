@@ -120,6 +120,32 @@ async fn a_canary_starts_and_stops_and_an_endpoint_is_withdrawn_only_if_that_is_
 }
 
 #[tokio::test]
+async fn an_endpoint_is_forked_compared_deleted_and_made_after_a_template() -> Result<()> {
+    let scene = Scene::new().await?;
+    let file = example("endpoint.yaml")?;
+    scene.endpoints("apply", &file, &["--publish"]).await?.with_status(0)?;
+    scene.endpoints("apply", &file, &["--set", "version.retries=1"]).await?.with_status(0)?;
+    let diff = scene.program.json(&["endpoints", "versions", "haiku", "2", "--against", "1"]).await?;
+    assert_eq!(diff["patch"], json!([{"op": "add", "path": "/retries", "value": 1}]), "{diff:#}");
+    let fork = scene.program.json(&["endpoints", "fork", "haiku", "haiku-2", "--version", "2"]).await?;
+    assert_eq!((&fork["version"], &fork["forked_from"]["version"]), (&json!(1), &json!(2)), "{fork:#}");
+
+    let templates = scene.program.run(&["endpoints", "templates"]).await?.with_status(0)?;
+    assert!(templates.stdout.contains("vision-screencast-evaluator"), "{}", templates.stdout);
+    let made = ["endpoints", "templates", "text-classifier", "--as", "inbox", "--model", "m"];
+    assert_eq!(scene.program.json(&made).await?["template"], "text-classifier");
+
+    let caller = scene.caller().await?;
+    assert_eq!(scene.call(&caller.secret, "haiku", "rain").await?.0, 200);
+    let unsure = scene.program.run(&["endpoints", "delete", "haiku"]).await?.with_status(2)?;
+    assert!(unsure.stderr.contains("--yes"), "{}", unsure.stderr);
+    scene.program.run(&["endpoints", "delete", "haiku", "--yes"]).await?.with_status(0)?;
+    assert_eq!(scene.call(&caller.secret, "haiku", "rain").await?.0, 404);
+    scene.endpoints("apply", &file, &[]).await?.with_status(0)?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn logs_go_on_as_requests_come() -> Result<()> {
     let scene = Scene::new().await?;
     scene.endpoints("apply", &example("endpoint.yaml")?, &["--publish"]).await?.with_status(0)?;

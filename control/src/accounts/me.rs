@@ -14,6 +14,7 @@ use alphagate_contract::{
 };
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 
 /// A user as they read themselves.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -43,10 +44,13 @@ pub(crate) struct NewPassword {
 #[utoipa::path(get, path = "/v1/me", responses((status = 200, body = Me)))]
 pub(crate) async fn get(caller: SignedIn, State(app): State<App>) -> Answer<Json<Me>> {
     let mut system = app.system().acquire().await?;
-    let profile = users::profiles(&mut system, &[caller.user]).await?.remove(&caller.user);
+    Ok(Json(find(&mut system, &caller).await?))
+}
+
+async fn find(system: &mut PgConnection, caller: &SignedIn) -> Result<Me, Error> {
+    let profile = users::profiles(system, &[caller.user]).await?.remove(&caller.user);
     let profile = profile.ok_or_else(|| Error::internal("a session without a user"))?;
-    let session = caller.session;
-    Ok(Json(Me { id: caller.user, name: profile.name, email: profile.email, session }))
+    Ok(Me { id: caller.user, name: profile.name, email: profile.email, session: caller.session })
 }
 
 /// Changes one's own account.
@@ -61,11 +65,15 @@ pub(crate) async fn change(
     State(app): State<App>,
     body: Body<MyChange>,
 ) -> Answer<Json<Me>> {
+    let mut tx = app.system().begin().await?;
+    users::lock(&mut tx, caller.user).await?;
+    caller.origin.precondition.check_shown(&find(&mut tx, &caller).await?)?;
     if let Some(name) = &body.value.name {
-        let mut system = app.system().acquire().await?;
-        users::rename(&mut system, caller.user, name).await?;
+        users::rename(&mut tx, caller.user, name).await?;
     }
-    get(caller, State(app)).await
+    let me = find(&mut tx, &caller).await?;
+    tx.commit().await?;
+    Ok(Json(me))
 }
 
 /// Changes the password, for the current one; every other session ends, and this one's token is another from now on.

@@ -33,7 +33,7 @@ pub(crate) use sessions::{
 };
 pub(crate) use sign_in::{sign_in, sign_out};
 pub(crate) use sign_up::{letter as sign_up_letter, sign_up, verify};
-pub(crate) use signed_in::SignedIn;
+pub(crate) use signed_in::{SignedIn, session_shown};
 pub(crate) use throttle::{Limit, take as take_try};
 pub(crate) use token::Token;
 pub(crate) use users::{email_of, profiles};

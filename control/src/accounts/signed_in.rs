@@ -1,6 +1,6 @@
 //! A user with a session, whatever org they work in: by `Authorization: Bearer ags_…` or by the cookie.
 
-use super::{cookie, csrf::check_cookie_use, sessions};
+use super::{cookie, csrf::check_cookie_use, sessions, token::Token};
 use crate::{app::App, error::Error, origin::Origin, principal};
 use alphagate_contract::{
     id::{SessionId, UserId},
@@ -77,6 +77,16 @@ impl SignedIn {
         response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
         Ok(response)
     }
+}
+
+/// The digest of the session that a request shows, whether or not it is one.
+pub(crate) fn session_shown(parts: &Parts) -> Option<[u8; 32]> {
+    let token = if parts.headers.contains_key(header::AUTHORIZATION) {
+        principal::bearer(&parts.headers).ok()
+    } else {
+        cookie::token_of(&parts.headers)
+    };
+    Token::digest_of(token?, sessions::PREFIX)
 }
 
 impl FromRequestParts<App> for SignedIn {

@@ -97,6 +97,12 @@ pub(super) async fn rename(db: &mut PgConnection, user: UserId, name: &Label) ->
     Ok(())
 }
 
+/// Holds the user's row until the transaction ends.
+pub(super) async fn lock(db: &mut PgConnection, user: UserId) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE").bind(user.uuid()).execute(db).await?;
+    Ok(())
+}
+
 /// The address that a user signs in with.
 pub(crate) async fn email_of(db: &mut PgConnection, user: UserId) -> Result<Option<String>, sqlx::Error> {
     Ok(profiles(db, &[user]).await?.remove(&user).and_then(|profile| profile.email))

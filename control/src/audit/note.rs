@@ -1,6 +1,7 @@
 //! What a handler notes of a change, and how it becomes an entry of the trail in the same transaction.
 //!
-//! A call that changed nothing leaves no entry: where both sides are given and say the same, nothing is written.
+//! A call that changed nothing leaves no entry: where both sides are given and say the same, nothing is written. What was
+//! there before is what an `If-Match` is about: a change of something else is refused here, with all that it did.
 
 use super::mask;
 use crate::{
@@ -139,6 +140,9 @@ fn value(shown: &impl Serialize) -> Value {
 
 /// Writes the entry in the transaction of the change, and announces it to the sequencer.
 pub(crate) async fn record(app: &App, db: &mut PgConnection, note: Note) -> Result<(), Error> {
+    if let Some(before) = &note.before {
+        note.origin.precondition.check(before)?;
+    }
     if note.before.is_some() && note.before == note.after {
         return Ok(());
     }

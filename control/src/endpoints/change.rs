@@ -1,7 +1,7 @@
-//! `PATCH /v1/endpoints/{id}`: description, visibility, terms. Made private, it takes no new installs; those that exist
+//! `PATCH /v1/endpoints/{id}`: description, tags, visibility, terms. Made private, it takes no new installs; those that exist
 //! go on.
 
-use super::{Terms, Visibility, columns, lock, read};
+use super::{Terms, Visibility, columns, lock, read, tags::Tags};
 use crate::{
     app::App,
     audit::Note,
@@ -24,11 +24,13 @@ use sqlx::types::Json;
 #[serde(deny_unknown_fields)]
 pub(crate) struct EndpointChange {
     description: Option<Description>,
+    /// All of them, instead of those that there are.
+    tags: Option<Tags>,
     visibility: Option<Visibility>,
     installs: Option<Terms>,
 }
 
-/// Changes description, visibility or terms. Made private, it takes no new installs; those that exist go on.
+/// Changes description, tags, visibility or terms. Made private, it takes no new installs; those that exist go on.
 #[utoipa::path(
     patch,
     path = "/v1/endpoints/{id}",
@@ -52,7 +54,7 @@ pub(crate) async fn change(
     sqlx::query(
         "UPDATE endpoints SET description = coalesce($3, description), visibility = coalesce($4, visibility),
             payer = coalesce($5, payer), limits = coalesce($6, limits),
-            publisher_paid = publisher_paid OR coalesce($7, false)
+            publisher_paid = publisher_paid OR coalesce($7, false), tags = coalesce($8, tags)
          WHERE org_id = $1 AND id = $2",
     )
     .bind(admin.org.uuid())
@@ -62,6 +64,7 @@ pub(crate) async fn change(
     .bind(payer)
     .bind(wanted.installs.as_ref().map(|terms| Json(&terms.limits)))
     .bind(paid)
+    .bind(wanted.tags.as_ref().map(Tags::as_slice))
     .execute(change.db())
     .await?;
     if wanted.installs.is_some() {

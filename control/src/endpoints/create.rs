@@ -1,6 +1,6 @@
 //! `POST /v1/endpoints`: a name, private unless said otherwise, that serves nobody until a version is published.
 
-use super::{Endpoint, Row, Terms, Visibility, columns, write_live_record};
+use super::{Endpoint, Row, Terms, Visibility, columns, tags::Tags, write_live_record};
 use crate::{
     app::App,
     audit::Note,
@@ -17,7 +17,6 @@ use alphagate_contract::{
     id::{EndpointId, OrgId},
     name::EndpointName,
     record::{NameRecord, RecordKey, RecordValue},
-    usage::Payer,
 };
 use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
@@ -27,13 +26,16 @@ use sqlx::{PgConnection, types::Json};
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewEndpoint {
-    name: EndpointName,
+    pub(crate) name: EndpointName,
     #[serde(default)]
-    description: Description,
+    pub(crate) description: Description,
+    /// What the catalog is filtered by.
+    #[serde(default)]
+    pub(crate) tags: Tags,
     #[serde(default = "private")]
-    visibility: Visibility,
+    pub(crate) visibility: Visibility,
     #[serde(default = "installer_pays")]
-    installs: Terms,
+    pub(crate) installs: Terms,
 }
 
 const fn private() -> Visibility {
@@ -41,7 +43,7 @@ const fn private() -> Visibility {
 }
 
 const fn installer_pays() -> Terms {
-    Terms { payer: Payer::Installer, limits: Vec::new() }
+    Terms::INSTALLER_PAYS
 }
 
 /// Makes an endpoint: a name that serves nobody until a version is published.
@@ -64,15 +66,26 @@ pub(crate) async fn create(admin: Admin, State(app): State<App>, body: Body<NewE
         Begun::Fresh(change) => change,
         Begun::Done(answer) => return Ok(answer),
     };
-    let endpoint = insert(change.db(), admin.org, app.new_id(EndpointId::new), &new).await?;
-    write_name_record(change.db(), admin.org, &endpoint).await?;
-    write_live_record(change.db(), admin.org, endpoint.id).await?;
-    if !new.installs.limits.is_empty() {
-        orgs::write_record(change.db(), admin.org).await?;
-    }
+    let endpoint = make(&app, change.db(), &admin, &new).await?;
     let note = Note::of(&admin, Action::EndpointsWrite, "create", "endpoint", endpoint.id).after(&endpoint);
     change.record(note).await?;
     change.finish(StatusCode::CREATED, Effect::Plain, &endpoint).await
+}
+
+/// Makes an endpoint and its records.
+pub(crate) async fn make(
+    app: &App,
+    db: &mut PgConnection,
+    admin: &Admin,
+    new: &NewEndpoint,
+) -> Result<Endpoint, Error> {
+    let endpoint = insert(db, admin.org, app.new_id(EndpointId::new), new).await?;
+    write_name_record(db, admin.org, &endpoint).await?;
+    write_live_record(db, admin.org, endpoint.id).await?;
+    if !new.installs.limits.is_empty() {
+        orgs::write_record(db, admin.org).await?;
+    }
+    Ok(endpoint)
 }
 
 async fn insert(
@@ -84,10 +97,10 @@ async fn insert(
     names::claim(db, org, &new.name).await?;
     let (payer, publisher_paid) = columns(&new.installs);
     let row: Row = sqlx::query_as(
-        "INSERT INTO endpoints (org_id, id, name, description, visibility, payer, limits, publisher_paid)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-         RETURNING id, name, description, visibility, payer, limits, live_version, canary_version, canary_percent,
-            withdrawn_at, created_at",
+        "INSERT INTO endpoints (org_id, id, name, description, visibility, payer, limits, publisher_paid, tags)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         RETURNING id, name, description, tags, visibility, payer, limits, live_version, canary_version,
+            canary_percent, withdrawn_at, created_at",
     )
     .bind(org.uuid())
     .bind(id.uuid())
@@ -97,6 +110,7 @@ async fn insert(
     .bind(payer)
     .bind(Json(&new.installs.limits))
     .bind(publisher_paid)
+    .bind(new.tags.as_slice())
     .fetch_one(db)
     .await?;
     row.try_into()

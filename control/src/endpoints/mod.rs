@@ -6,14 +6,20 @@
 
 mod change;
 mod create;
+mod delete;
+mod fork;
 mod offer;
 mod read;
+mod tags;
 mod withdraw;
 
 pub(crate) use change::change;
-pub(crate) use create::create;
+pub(crate) use create::{NewEndpoint, create, make};
+pub(crate) use delete::delete;
+pub(crate) use fork::fork;
 pub(crate) use offer::{Offer, offer_of, offer_to_anyone};
 pub(crate) use read::{find, get, list};
+pub(crate) use tags::{Tags, is_tag};
 pub(crate) use withdraw::withdraw;
 
 use crate::{
@@ -37,14 +43,22 @@ use uuid::Uuid;
 
 /// What the OpenAPI document says of these routes.
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(create::create, read::list, read::get, change::change, withdraw::withdraw))]
+#[openapi(paths(
+    create::create,
+    read::list,
+    read::get,
+    change::change,
+    withdraw::withdraw,
+    delete::delete,
+    fork::fork
+))]
 pub(crate) struct Docs;
 
 /// Names the columns of [`Row`]: `SELECT *` would break when a migration adds one under a running program.
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, name, description, visibility, payer, limits, live_version, canary_version, canary_percent, ",
+            "SELECT id, name, description, tags, visibility, payer, limits, live_version, canary_version, canary_percent, ",
             "withdrawn_at, created_at ",
             $rest
         )
@@ -78,6 +92,9 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
+    /// Those of an endpoint where nobody says otherwise.
+    pub(crate) const INSTALLER_PAYS: Self = Self { payer: Payer::Installer, limits: Vec::new() };
+
     fn check(&self) -> Result<(), Error> {
         if self.limits.len() > LIMITS_MAX {
             return Err(Error::field("installs.limits", format!("at most {LIMITS_MAX} limits")));
@@ -98,6 +115,7 @@ pub(crate) struct Endpoint {
     pub(crate) id: EndpointId,
     pub(crate) name: EndpointName,
     description: String,
+    tags: Tags,
     visibility: Visibility,
     installs: Terms,
     pub(crate) live: Option<u32>,
@@ -113,6 +131,7 @@ struct Row {
     id: Uuid,
     name: String,
     description: String,
+    tags: Vec<String>,
     visibility: String,
     payer: String,
     limits: Json<Vec<Limit>>,
@@ -139,6 +158,7 @@ impl TryFrom<Row> for Endpoint {
             canary,
             name: row.name.parse().map_err(Error::internal)?,
             description: row.description,
+            tags: row.tags.try_into().map_err(Error::internal)?,
             visibility: from_word(&row.visibility)?,
             installs: Terms { payer: from_word(&row.payer)?, limits: row.limits.0 },
             live: row.live_version.map(u32::try_from).transpose().map_err(Error::internal)?,
@@ -160,12 +180,13 @@ impl Endpoint {
 
 /// The endpoint, with its row locked until the transaction ends.
 pub(crate) async fn lock(db: &mut PgConnection, org: OrgId, id: EndpointId) -> Result<Endpoint, Error> {
-    let row: Option<Row> =
-        sqlx::query_as(select!("FROM endpoints WHERE org_id = $1 AND id = $2 FOR NO KEY UPDATE"))
-            .bind(org.uuid())
-            .bind(id.uuid())
-            .fetch_optional(db)
-            .await?;
+    let row: Option<Row> = sqlx::query_as(select!(
+        "FROM endpoints WHERE org_id = $1 AND id = $2 AND deleted_at IS NULL FOR NO KEY UPDATE"
+    ))
+    .bind(org.uuid())
+    .bind(id.uuid())
+    .fetch_optional(db)
+    .await?;
     row.ok_or(Code::NotFound)?.try_into()
 }
 
@@ -175,12 +196,13 @@ pub(crate) async fn try_lock(
     org: OrgId,
     id: EndpointId,
 ) -> Result<Option<Endpoint>, Error> {
-    let row: Option<Row> =
-        sqlx::query_as(select!("FROM endpoints WHERE org_id = $1 AND id = $2 FOR NO KEY UPDATE SKIP LOCKED"))
-            .bind(org.uuid())
-            .bind(id.uuid())
-            .fetch_optional(db)
-            .await?;
+    let row: Option<Row> = sqlx::query_as(select!(
+        "FROM endpoints WHERE org_id = $1 AND id = $2 AND deleted_at IS NULL FOR NO KEY UPDATE SKIP LOCKED"
+    ))
+    .bind(org.uuid())
+    .bind(id.uuid())
+    .fetch_optional(db)
+    .await?;
     row.map(Endpoint::try_from).transpose()
 }
 
@@ -266,11 +288,12 @@ pub(crate) async fn unknown(
     org: OrgId,
     ids: &[EndpointId],
 ) -> Result<HashSet<EndpointId>, Error> {
-    let known: Vec<(Uuid,)> = sqlx::query_as("SELECT id FROM endpoints WHERE org_id = $1 AND id = ANY($2)")
-        .bind(org.uuid())
-        .bind(ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
-        .fetch_all(db)
-        .await?;
+    let known: Vec<(Uuid,)> =
+        sqlx::query_as("SELECT id FROM endpoints WHERE org_id = $1 AND id = ANY($2) AND deleted_at IS NULL")
+            .bind(org.uuid())
+            .bind(ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
+            .fetch_all(db)
+            .await?;
     let known: HashSet<EndpointId> = known.into_iter().map(|(id,)| EndpointId::from_uuid(id)).collect();
     Ok(ids.iter().copied().filter(|id| !known.contains(id)).collect())
 }

@@ -18,11 +18,12 @@ use uuid::Uuid;
 
 /// The endpoint, if it is the org's own.
 pub(crate) async fn find(db: &mut PgConnection, org: OrgId, id: EndpointId) -> Result<Endpoint, Error> {
-    let row: Option<Row> = sqlx::query_as(select!("FROM endpoints WHERE org_id = $1 AND id = $2"))
-        .bind(org.uuid())
-        .bind(id.uuid())
-        .fetch_optional(db)
-        .await?;
+    let row: Option<Row> =
+        sqlx::query_as(select!("FROM endpoints WHERE org_id = $1 AND id = $2 AND deleted_at IS NULL"))
+            .bind(org.uuid())
+            .bind(id.uuid())
+            .fetch_optional(db)
+            .await?;
     row.ok_or(Code::NotFound)?.try_into()
 }
 
@@ -58,7 +59,7 @@ pub(crate) async fn list(
     let wanted = list.page::<Uuid>(&app, &query)?;
     let mut tx = app.tenants().begin(admin.org).await?;
     let rows: Vec<Row> = sqlx::query_as(select!(
-        "FROM endpoints WHERE org_id = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3"
+        "FROM endpoints WHERE org_id = $1 AND deleted_at IS NULL AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3"
     ))
     .bind(admin.org.uuid())
     .bind(wanted.after)

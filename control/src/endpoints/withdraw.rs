@@ -5,7 +5,7 @@ use crate::{
     app::App,
     audit::Note,
     change::{Change, Changed, Effect},
-    error::Answer,
+    error::{Answer, Error},
     orgs,
     params::Id,
     principal::Admin,
@@ -27,24 +27,27 @@ pub(crate) async fn withdraw(admin: Admin, State(app): State<App>, Id(id): Id<En
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
     let before = lock(change.db(), admin.org, id).await?;
     if before.withdrawn_at.is_none() {
-        sqlx::query("UPDATE endpoints SET withdrawn_at = now() WHERE org_id = $1 AND id = $2")
-            .bind(admin.org.uuid())
-            .bind(id.uuid())
-            .execute(change.db())
-            .await?;
-        let ended =
-            publications::end_running(change.db(), admin.org, id, publications::Why::Withdrawn).await?;
-        if let Some(ended) = ended {
-            change
-                .record(Note::of(&admin, Action::EndpointsPublish, "supersede", "publication", ended))
-                .await?;
-        }
-        write_live_record(change.db(), admin.org, id).await?;
-        versions::release(change.db(), admin.org, id).await?;
-        orgs::write_record(change.db(), admin.org).await?;
+        end(&mut change, &admin, id).await?;
     }
     let endpoint = read::find(change.db(), admin.org, id).await?;
     let note = Note::of(&admin, Action::EndpointsPublish, "withdraw", "endpoint", id);
     change.record(note.before(&before).after(&endpoint)).await?;
     change.finish(StatusCode::OK, Effect::Plain, &endpoint).await
+}
+
+/// Makes a locked endpoint serve nobody.
+pub(super) async fn end(change: &mut Change, admin: &Admin, id: EndpointId) -> Result<(), Error> {
+    sqlx::query("UPDATE endpoints SET withdrawn_at = now() WHERE org_id = $1 AND id = $2")
+        .bind(admin.org.uuid())
+        .bind(id.uuid())
+        .execute(change.db())
+        .await?;
+    let ended = publications::end_running(change.db(), admin.org, id, publications::Why::Withdrawn).await?;
+    if let Some(ended) = ended {
+        let note = Note::of(admin, Action::EndpointsPublish, "supersede", "publication", ended);
+        change.record(note).await?;
+    }
+    write_live_record(change.db(), admin.org, id).await?;
+    versions::release(change.db(), admin.org, id).await?;
+    orgs::write_record(change.db(), admin.org).await
 }

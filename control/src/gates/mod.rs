@@ -7,7 +7,7 @@ mod put;
 mod read;
 mod verdict;
 
-pub(crate) use put::put;
+pub(crate) use put::{put, release_evals};
 pub(crate) use read::{find, get};
 pub(crate) use verdict::{Measured, Reason, Thresholds, Verdict, verdict};
 

@@ -93,6 +93,20 @@ pub(crate) async fn put(
     change.finish(StatusCode::OK, Effect::Plain, &gate).await
 }
 
+/// Lets go of the evals and files that the gate of a locked endpoint names.
+pub(crate) async fn release_evals(
+    db: &mut PgConnection,
+    org: OrgId,
+    endpoint: EndpointId,
+) -> Result<(), Error> {
+    sqlx::query("DELETE FROM gate_evals WHERE org_id = $1 AND endpoint_id = $2")
+        .bind(org.uuid())
+        .bind(endpoint.uuid())
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 impl NewGate {
     fn check(&self) -> Result<(), Error> {
         if self.evals.len() > EVALS_MAX {

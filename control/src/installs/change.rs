@@ -1,6 +1,6 @@
 //! `PATCH /v1/installs/{id}`: pin to a version that was once live, or follow what is live (`null`).
 
-use super::{check_version, read, write_record};
+use super::{check_version, read, updates, write_record};
 use crate::{
     app::App,
     audit::Note,
@@ -42,6 +42,7 @@ pub(crate) async fn change(
     let pinned = body.value.version;
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
     let mut install = read::lock(change.db(), admin.org, id).await?;
+    updates::add(&app, admin.org, std::slice::from_mut(&mut install)).await?;
     let mut system = app.system().acquire().await?;
     let offer = offer_of(&mut system, install.publisher, install.endpoint).await?;
     drop(system);
@@ -55,6 +56,7 @@ pub(crate) async fn change(
         .await?;
     let note = Note::of(&admin, Action::InstallsWrite, "change", "install", id).before(&install);
     install.version = pinned;
+    install.update_available = offer.live.filter(|live| pinned.is_some_and(|pinned| pinned < *live));
     write_record(change.db(), admin.org, &install).await?;
     change.record(note.after(&install)).await?;
     change.finish(StatusCode::OK, Effect::Plain, &install).await

@@ -64,7 +64,8 @@ pub(crate) async fn create(admin: Admin, State(app): State<App>, body: Body<NewI
         return Err(Error::field("payer", "the publisher of this endpoint does not pay for installs"));
     }
     check_version(&app, change.db(), admin.org, &offer, new.version, new.payer, new.credential).await?;
-    let install = insert(change.db(), admin.org, app.new_id(InstallId::new), &offer, &new).await?;
+    let mut install = insert(change.db(), admin.org, app.new_id(InstallId::new), &offer, &new).await?;
+    install.update_available = offer.live.filter(|live| new.version.is_some_and(|pinned| pinned < *live));
     write_record(change.db(), admin.org, &install).await?;
     let note = Note::of(&admin, Action::InstallsWrite, "create", "install", install.id).after(&install);
     change.record(note).await?;

@@ -1,6 +1,6 @@
 //! `DELETE /v1/installs/{id}`: the name is free again, and stands for nothing at the edge.
 
-use super::read;
+use super::{read, updates};
 use crate::{
     app::App,
     audit::Note,
@@ -27,7 +27,8 @@ use axum::{extract::State, http::StatusCode};
 )]
 pub(crate) async fn delete(admin: Admin, State(app): State<App>, Id(id): Id<InstallId>) -> Answer {
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
-    let install = read::lock(change.db(), admin.org, id).await?;
+    let mut install = read::lock(change.db(), admin.org, id).await?;
+    updates::add(&app, admin.org, std::slice::from_mut(&mut install)).await?;
     sqlx::query("DELETE FROM installs WHERE org_id = $1 AND id = $2")
         .bind(admin.org.uuid())
         .bind(id.uuid())

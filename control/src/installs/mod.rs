@@ -7,6 +7,7 @@ mod change;
 mod create;
 mod delete;
 mod read;
+mod updates;
 
 pub(crate) use change::change;
 pub(crate) use create::create;
@@ -40,6 +41,9 @@ pub(crate) struct Install {
     publisher: OrgId,
     /// The version it stays on; none: it follows what is live.
     version: Option<u32>,
+    /// Where it stays on an older one: the version that is live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    update_available: Option<u32>,
     payer: Payer,
     credential: Option<CredentialId>,
     created_at: DateTime<Utc>,
@@ -67,6 +71,7 @@ impl TryFrom<Row> for Install {
             endpoint: EndpointId::from_uuid(row.endpoint_id),
             publisher: OrgId::from_uuid(row.publisher_id),
             version: row.pinned.map(u32::try_from).transpose().map_err(Error::internal)?,
+            update_available: None,
             payer: from_word(&row.payer)?,
             credential: row.credential_id.map(CredentialId::from_uuid),
             created_at: row.created_at,
@@ -147,6 +152,17 @@ pub(crate) async fn unknown(
             .await?;
     let known: HashSet<InstallId> = known.into_iter().map(|(id,)| InstallId::from_uuid(id)).collect();
     Ok(ids.iter().copied().filter(|id| !known.contains(id)).collect())
+}
+
+/// How many installs other orgs have of an endpoint of the org.
+pub(crate) async fn number_of(db: &mut PgConnection, org: OrgId, endpoint: EndpointId) -> Result<i64, Error> {
+    let (number,): (i64,) =
+        sqlx::query_as("SELECT count(*) FROM installs WHERE publisher_id = $1 AND endpoint_id = $2")
+            .bind(org.uuid())
+            .bind(endpoint.uuid())
+            .fetch_one(db)
+            .await?;
+    Ok(number)
 }
 
 /// Which of these endpoints the org has not installed.

@@ -91,6 +91,11 @@ pub(crate) async fn put(
     set.check()?;
     let mut tx = app.system().begin().await?;
     crate::orgs::must_exist(&mut tx, org).await?;
+    // There may be no row to hold.
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(format!("queue {org}"))
+        .execute(&mut *tx)
+        .await?;
     let before = find(&mut tx, org).await?;
     sqlx::query(
         "INSERT INTO job_settings (org_id, sandbox_max, sample_max, retention_days) VALUES ($1, $2, $3, $4)

@@ -23,6 +23,7 @@ use sqlx::PgConnection;
 )]
 pub(crate) async fn revoke(admin: Admin, State(app): State<App>, Id(id): Id<KeyId>) -> Answer {
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
+    lock(change.db(), admin.org, id).await?;
     let before = read::find(change.db(), admin.org, id).await?;
     admin.must_grant(Power::Scopes(before.scopes()), "id")?;
     mark_revoked(change.db(), admin.org, id).await?;
@@ -30,6 +31,16 @@ pub(crate) async fn revoke(admin: Admin, State(app): State<App>, Id(id): Id<KeyI
     let note = Note::of(&admin, Action::KeysWrite, "revoke", "key", id).before(&before).after(&key);
     change.record(note).await?;
     change.finish(StatusCode::OK, Effect::Revoked, &key).await
+}
+
+/// Holds the key's row until the transaction ends.
+async fn lock(db: &mut PgConnection, org: OrgId, id: KeyId) -> Result<(), Error> {
+    sqlx::query("SELECT FROM keys WHERE org_id = $1 AND id = $2 FOR NO KEY UPDATE")
+        .bind(org.uuid())
+        .bind(id.uuid())
+        .execute(db)
+        .await?;
+    Ok(())
 }
 
 /// Revokes the key and its record; nothing happens to one that was revoked before.

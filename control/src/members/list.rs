@@ -1,4 +1,4 @@
-//! `GET /v1/members`: who is in the org, and as what.
+//! `GET /v1/members` and `GET /v1/members/{id}`: who is in the org, and as what.
 
 use crate::{
     accounts,
@@ -6,7 +6,7 @@ use crate::{
     body::from_word,
     error::{Answer, Error},
     pagination::{List, Page, PageQuery},
-    params::Query,
+    params::{Id, Query},
     principal::Member as Caller,
     roles::Role,
 };
@@ -57,6 +57,23 @@ pub(crate) async fn list(
     .await?;
     let members = with_profiles(&mut tx, rows).await?;
     Ok(Json(list.answer(&app, wanted.size(), members, |member: &Member| member.id.uuid())?))
+}
+
+/// Reads a member.
+#[utoipa::path(
+    get,
+    path = "/v1/members/{id}",
+    params(("id" = UserId, Path)),
+    responses((status = 200, body = Member)),
+)]
+pub(crate) async fn get(
+    caller: Caller,
+    State(app): State<App>,
+    Id(user): Id<UserId>,
+) -> Answer<Json<Member>> {
+    let mut tx = app.tenants().begin(caller.org).await?;
+    super::find(&mut tx, caller.org, user).await?;
+    Ok(Json(view(&mut tx, caller.org, user).await?))
 }
 
 /// One member.

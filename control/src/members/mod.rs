@@ -15,7 +15,7 @@ pub(crate) use choose::choose;
 pub(crate) use invite::{
     invite, letter as invitation_letter, list as list_invitations, revoke as revoke_invitation,
 };
-pub(crate) use list::list;
+pub(crate) use list::{get, list};
 
 use crate::{
     body::{from_word, word},
@@ -31,7 +31,7 @@ use uuid::Uuid;
 
 /// What the OpenAPI document says of members.
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(list::list, change::change, change::remove, change::leave))]
+#[openapi(paths(list::list, list::get, change::change, change::remove, change::leave))]
 pub(crate) struct Docs;
 
 /// What it says of invitations.

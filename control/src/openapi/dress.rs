@@ -1,7 +1,7 @@
 //! What is added to every operation because of its caller and its kind: name, credentials, headers, refusals.
 
 use super::errors::{self, Takes};
-use crate::{roles::is_passed_on, routes::Caller};
+use crate::{preconditions::Kind, rate_limits, roles::is_passed_on, routes::Caller};
 use alphagate_contract::{
     problem::Code,
     sign::{PRINCIPAL_HEADER, SIGNATURE_HEADER},
@@ -20,6 +20,8 @@ pub(super) struct Place<'a> {
     pub(super) path: &'a str,
     /// Who may call it.
     pub(super) caller: Caller,
+    /// What preconditions mean to it.
+    pub(super) precondition: Option<Kind>,
 }
 
 /// Every way to show who one is.
@@ -88,6 +90,8 @@ pub(super) fn dress(
     if codes.contains(Code::IdempotencyMismatch.as_str()) {
         add_idempotency_key(operation);
     }
+    codes.extend(place.precondition.and_then(|kind| add_preconditions(operation, kind)).map(Code::as_str));
+    codes.extend(rate_limits::is_limited(place.caller, place.path).then(|| Code::RateLimitExceeded.as_str()));
     codes.extend(errors::common(place.caller, takes(operation)).map(Code::as_str));
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     describe(responses);
@@ -130,14 +134,54 @@ fn takes(operation: &Value) -> Takes {
     }
 }
 
+/// Adds the headers of a route that reads or changes one resource; gives its refusal, if there can be one.
+fn add_preconditions(operation: &mut Value, kind: Kind) -> Option<Code> {
+    let ok = operation["responses"].get_mut("200");
+    let ok = ok.filter(|ok| ok.pointer("/content/application~1json").is_some());
+    let tag =
+        json!({"schema": {"type": "string"}, "description": "The resource's strong tag, for `if-match`."});
+    let is_tagged = ok.is_some();
+    if let Some(ok) = ok {
+        ok["headers"]["etag"] = tag.clone();
+    }
+    let (name, description) = match kind {
+        Kind::Read if !is_tagged => return None,
+        Kind::Read => {
+            operation["responses"]["304"] =
+                json!({"description": "The caller has the newest.", "headers": {"etag": tag}});
+            ("if-none-match", "Tags of what the caller has; `*`: anything.")
+        }
+        Kind::Write => {
+            ("if-match", "Tags of what the caller believes to be there; `*`: anything. Else it is 412.")
+        }
+    };
+    add_header(
+        operation,
+        json!({
+            "in": "header",
+            "name": name,
+            "description": description,
+            "schema": {"type": "string"},
+            "example": "\"9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30\"",
+        }),
+    );
+    Some(Code::PreconditionFailed)
+}
+
 fn add_idempotency_key(operation: &mut Value) {
-    let parameter = json!({
-        "in": "header",
-        "name": "idempotency-key",
-        "description": "The same request under the same key is done once, and its answer kept for a day.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-        "example": "7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11",
-    });
+    add_header(
+        operation,
+        json!({
+            "in": "header",
+            "name": "idempotency-key",
+            "description": "The same request under the same key is done once, and its answer kept for a day.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+            "example": "7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11",
+        }),
+    );
+}
+
+fn add_header(operation: &mut Value, parameter: Value) {
     if !operation["parameters"].is_array() {
         operation["parameters"] = json!([]);
     }

@@ -129,6 +129,12 @@ fn response(status: u16, codes: &[Code]) -> Value {
     if status == 401 {
         headers["www-authenticate"] = json!({"schema": text});
     }
+    if codes.contains(&Code::RateLimitExceeded) {
+        let about = "Of draft-ietf-httpapi-ratelimit-headers, on every answer.";
+        for name in ["ratelimit-policy", "ratelimit"] {
+            headers[name] = json!({"schema": text, "description": about});
+        }
+    }
     if matches!(status, 429 | 503) {
         headers["retry-after"] = json!({"schema": {"type": "integer"}, "description": "Seconds."});
     }

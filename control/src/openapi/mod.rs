@@ -21,7 +21,10 @@ mod tests;
 
 pub(crate) use page::{asset, file, page};
 
-use crate::routes::{self, Route};
+use crate::{
+    preconditions,
+    routes::{self, Route},
+};
 use dress::Place;
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, sync::LazyLock};
@@ -70,7 +73,8 @@ pub fn document() -> Document {
 /// What a reader has to know before anything else.
 const ABOUT: &str = "The control plane: orgs, keys, credentials, endpoints, publications, evals and jobs. Bodies are JSON \
 objects and read strictly: unknown fields are refused. Every error has the same envelope, with a `code` for programs and a \
-message that says what to do next; every answer has an `x-request-id`. A change's answer says whether the edge has \
+message that says what to do next; every answer has an `x-request-id`. What reads one resource answers with its `etag`, and what \
+changes it takes it back as `if-match`. How much each caller may ask is said by `ratelimit-policy` and `ratelimit`. A change's answer says whether the edge has \
 `accepted` it, which is when it holds. The routes under `/v1/evals`, `/v1/files` and `/v1/fine_tuning` are OpenAI's, and \
 are served by the edge, too.";
 
@@ -119,7 +123,8 @@ impl Making {
             self.faults.push(format!("{method} {path} is described, and is not in control/src/routes.rs"));
             return;
         };
-        let place = Place { tag, method, path, caller: row.caller };
+        let precondition = preconditions::kind(row, &self.routes);
+        let place = Place { tag, method, path, caller: row.caller, precondition };
         dress::dress(&mut operation, &place, &mut self.responses, &mut self.faults);
         self.paths.entry(path.to_owned()).or_default().insert(method.to_owned(), operation);
     }

@@ -2,7 +2,10 @@
 //!
 //! The viewer is Swagger UI, embedded when the program is built. Its page may run only what this program serves.
 
-use crate::error::{Answer, Error};
+use crate::{
+    error::{Answer, Error},
+    preconditions,
+};
 use alphagate_contract::problem::Code;
 use axum::{
     extract::Path,
@@ -40,9 +43,7 @@ pub(crate) async fn file(headers: HeaderMap) -> Response {
     static TAG: LazyLock<String> =
         LazyLock::new(|| format!("\"{}\"", hex::encode(Sha256::digest(super::text()))));
     let about = [(header::ETAG, TAG.as_str()), (header::CACHE_CONTROL, DOCUMENT_CACHE)];
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let mut known = known.flat_map(|value| value.split(',')).map(|tag| tag.trim().trim_start_matches("W/"));
-    if known.any(|tag| tag == "*" || tag == TAG.as_str()) {
+    if preconditions::is_known(&headers, &TAG) {
         return (StatusCode::NOT_MODIFIED, about).into_response();
     }
     ([(header::CONTENT_TYPE, "application/json")], about, super::text()).into_response()

@@ -2,8 +2,8 @@
 
 use crate::{
     accounts, audit, catalog, credentials, dispatch, endpoints, evals, events, files, gates, health,
-    installs, jobs, keys, members, openapi, orgs, policies, publications, quotas, records, runners, usage,
-    vault, versions,
+    installs, jobs, keys, members, openapi, orgs, policies, publications, quotas, records, runners,
+    templates, usage, vault, versions,
 };
 use utoipa::OpenApi;
 
@@ -33,6 +33,7 @@ pub(super) fn all() -> Vec<Part> {
         part::<members::InvitationDocs>("invitations", "Asking others into an org."),
         part::<keys::Docs>("keys", "API keys of an org."),
         part::<credentials::Docs>("credentials", "Providers' secrets: written, never read back."),
+        part::<templates::Docs>("templates", "Configurations to begin with."),
         part::<endpoints::Docs>("endpoints", "Names that callers put into `model`."),
         part::<versions::Docs>("versions", "Configurations of an endpoint that never change."),
         part::<policies::Docs>("policies", "What versions demand of requests and answers, in revisions."),

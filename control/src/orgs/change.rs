@@ -1,6 +1,6 @@
 //! `PATCH /operator/v1/orgs/{id}`: rename, suspend, resume. A suspension holds from the answer on, if the edge accepted.
 
-use super::{find, write_record};
+use super::{find, find_locked, write_record};
 use crate::{
     app::App,
     audit::{self, Note},
@@ -38,7 +38,7 @@ pub(crate) async fn change(
     body: Body<OrgChange>,
 ) -> Answer {
     let mut tx = app.system().begin().await?;
-    let before = find(&mut tx, org).await?;
+    let before = find_locked(&mut tx, org).await?;
     let changed = sqlx::query(
         "UPDATE orgs SET name = coalesce($2, name), suspended = coalesce($3, suspended) WHERE id = $1",
     )

@@ -3,16 +3,18 @@
 use super::{find, write_record};
 use crate::{
     app::App,
-    audit::{self, Note},
+    audit::Note,
     body::Body,
-    change::{Changed, Effect},
+    change::Changed,
     error::{Answer, Error},
+    founding::{Begun, Founding},
+    idempotency::Owner,
     keys::{self, Minted, NewKey, Scope},
     principal::Operator,
     text::Label,
 };
 use alphagate_contract::{id::OrgId, key::Mode};
-use axum::{Json, extract::State, http::StatusCode, response::IntoResponse as _};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 /// The request.
@@ -34,28 +36,31 @@ struct Created {
     post,
     path = "/operator/v1/orgs",
     request_body(content = NewOrg, example = json!({"name": "Acme"})),
-    responses((status = 201, body = Changed<Created>)),
+    responses(
+        (status = 201, body = Changed<Created>),
+        (status = 409, description = "idempotency_mismatch"),
+    ),
 )]
 pub(crate) async fn create(operator: Operator, State(app): State<App>, body: Body<NewOrg>) -> Answer {
     let org = app.new_id(OrgId::new);
-    let mut tx = app.system().begin().await?;
+    let mut founding = match Founding::begin(&app, Owner::Operator, body.once).await? {
+        Begun::Fresh(founding) => founding,
+        Begun::Done(answer) => return Ok(answer),
+    };
     sqlx::query("INSERT INTO orgs (id, name) VALUES ($1, $2)")
         .bind(org.uuid())
         .bind(body.value.name.as_str())
-        .execute(&mut *tx)
+        .execute(founding.db())
         .await?;
-    write_record(&mut tx, org).await?;
-    let admin_key = keys::mint(&app, &mut tx, org, &first_key()?).await?;
-    let found = find(&mut tx, org).await?.ok_or_else(|| Error::internal("the new org is not there"))?;
+    write_record(founding.db(), org).await?;
+    let admin_key = keys::mint(&app, founding.db(), org, &first_key()?).await?;
+    let found = find(founding.db(), org).await?.ok_or_else(|| Error::internal("the new org is not there"))?;
     let made = |kind| ("operator.orgs.write", "create", kind);
     let of_org = Note::by_operator(&operator, Some(org), made("org"), org).after(&found);
     let of_key = Note::by_operator(&operator, Some(org), made("key"), admin_key.id()).after(&admin_key);
-    audit::record(&app, &mut tx, of_org).await?;
-    audit::record(&app, &mut tx, of_key).await?;
-    tx.commit().await?;
-    let accepted = app.courier().deliver(org).await;
-    let created = Created { org: found, admin_key };
-    Ok((StatusCode::CREATED, Json(Changed::new(created, Effect::Plain, accepted))).into_response())
+    founding.record(of_org).await?;
+    founding.record(of_key).await?;
+    founding.finish(Some(org), &Created { org: found, admin_key }).await
 }
 
 fn first_key() -> Result<NewKey, Error> {

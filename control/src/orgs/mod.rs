@@ -76,6 +76,15 @@ async fn find(db: &mut PgConnection, org: OrgId) -> Result<Option<Org>, sqlx::Er
     Ok(row.map(Org::from))
 }
 
+/// The same, with its row held until the transaction ends.
+async fn find_locked(db: &mut PgConnection, org: OrgId) -> Result<Option<Org>, sqlx::Error> {
+    sqlx::query("SELECT FROM orgs WHERE id = $1 FOR NO KEY UPDATE")
+        .bind(org.uuid())
+        .execute(&mut *db)
+        .await?;
+    find(db, org).await
+}
+
 /// The name of an org.
 pub(crate) async fn name_of(db: &mut PgConnection, org: OrgId) -> Result<String, Error> {
     Ok(find(db, org).await?.ok_or(Code::NotFound)?.name)

@@ -1,13 +1,15 @@
 //! `GET /v1/orgs`, `POST /v1/orgs` and `PATCH /v1/org`: the orgs of a user, one more, and another name.
 
-use super::{Org, find, write_record};
+use super::{Org, find, find_locked, write_record};
 use crate::{
     accounts::SignedIn,
     app::App,
     audit::{self, Note},
     body::Body,
-    change::{Changed, Effect},
+    change::Changed,
     error::{Answer, Error},
+    founding::{Begun, Founding},
+    idempotency::Owner,
     members,
     principal::Member,
     roles::{Action, Role},
@@ -17,7 +19,7 @@ use alphagate_contract::{
     id::{OrgId, UserId},
     problem::Code,
 };
-use axum::{Json, extract::State, http::StatusCode, response::IntoResponse as _};
+use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
@@ -69,19 +71,22 @@ pub(crate) async fn list_own(caller: SignedIn, State(app): State<App>) -> Answer
     post,
     path = "/v1/orgs",
     request_body(content = NewOwnOrg, example = json!({"name": "Acme"})),
-    responses((status = 201, body = Changed<OwnOrg>), (status = 409, description = "conflict")),
+    responses(
+        (status = 201, body = Changed<OwnOrg>),
+        (status = 409, description = "conflict, idempotency_mismatch"),
+    ),
 )]
 pub(crate) async fn create_own(caller: SignedIn, State(app): State<App>, body: Body<NewOwnOrg>) -> Answer {
-    let mut tx = app.system().begin().await?;
-    members::has_room(&mut tx, caller.user).await?;
-    let org = create_for(&app, &mut tx, caller.user, &body.value.name, false).await?;
-    let made = find(&mut tx, org).await?.ok_or_else(|| Error::internal("the new org is not there"))?;
+    let mut founding = match Founding::begin(&app, Owner::User(caller.user), body.once).await? {
+        Begun::Fresh(founding) => founding,
+        Begun::Done(answer) => return Ok(answer),
+    };
+    members::has_room(founding.db(), caller.user).await?;
+    let org = create_for(&app, founding.db(), caller.user, &body.value.name, false).await?;
+    let made = find(founding.db(), org).await?.ok_or_else(|| Error::internal("the new org is not there"))?;
     let note = Note::by_user(&caller, Role::Owner, org, ("org.create", "create", "org"), org).after(&made);
-    audit::record(&app, &mut tx, note).await?;
-    tx.commit().await?;
-    let accepted = app.courier().deliver(org).await;
-    let own = OwnOrg { org: made, role: Role::Owner, personal: false };
-    Ok((StatusCode::CREATED, Json(Changed::new(own, Effect::Plain, accepted))).into_response())
+    founding.record(note).await?;
+    founding.finish(Some(org), &OwnOrg { org: made, role: Role::Owner, personal: false }).await
 }
 
 /// Makes an org that `owner` owns, with its record.
@@ -116,7 +121,7 @@ pub(crate) async fn rename(
     body: Body<OwnOrgChange>,
 ) -> Answer<Json<Org>> {
     let mut tx = app.tenants().begin(caller.org).await?;
-    let before = find(&mut tx, caller.org).await?;
+    let before = find_locked(&mut tx, caller.org).await?;
     if let Some(name) = &body.value.name {
         sqlx::query("UPDATE orgs SET name = $2 WHERE id = $1")
             .bind(caller.org.uuid())

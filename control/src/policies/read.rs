@@ -125,7 +125,7 @@ pub(crate) async fn get_revision(
     )
     .bind(admin.org.uuid())
     .bind(id.uuid())
-    .bind(number.get())
+    .bind(number.column())
     .fetch_optional(&mut *tx)
     .await?;
     Ok(Json(row.ok_or(Code::NotFound)?.try_into()?))

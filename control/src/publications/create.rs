@@ -46,6 +46,11 @@ pub(crate) struct NewPublication {
 }
 
 impl NewPublication {
+    /// That of a version, in the place of what is live.
+    pub(super) const fn to(version: u32, live: Option<u32>, force: bool) -> Self {
+        Self { version, expected_live: live, force, percent: None }
+    }
+
     /// That of a canary, beside what is live.
     pub(super) const fn of_canary(canary: Canary, live: Option<u32>, force: bool) -> Self {
         Self { version: canary.version, expected_live: live, force, percent: Some(canary.percent) }

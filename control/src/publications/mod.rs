@@ -11,6 +11,7 @@ mod cancel;
 mod create;
 mod decide;
 mod end;
+mod moves;
 mod progress;
 mod read;
 mod runs;
@@ -21,6 +22,7 @@ pub(crate) use canary::{start as start_canary, stop as stop_canary};
 pub(crate) use cancel::cancel;
 pub(crate) use create::create;
 pub(crate) use end::end_running;
+pub(crate) use moves::{promote, rollback};
 pub(crate) use read::{get, list};
 pub(crate) use runs::run_ended;
 pub(crate) use sweep::run;
@@ -37,7 +39,16 @@ use uuid::Uuid;
 
 /// What the OpenAPI document says of these routes.
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(create::create, read::list, read::get, cancel::cancel, canary::start, canary::stop))]
+#[openapi(paths(
+    create::create,
+    read::list,
+    read::get,
+    cancel::cancel,
+    canary::start,
+    canary::stop,
+    moves::promote,
+    moves::rollback
+))]
 pub(crate) struct Docs;
 
 /// Names the columns of [`Row`].

@@ -51,6 +51,7 @@ pub(crate) async fn get(
     let mut watch = app.hub().watch(id.uuid());
     let read = async || {
         let mut tx = app.tenants().begin(admin.org).await?;
+        endpoints::must_exist(&mut tx, admin.org, endpoint).await?;
         view(&mut tx, admin.org, endpoint, id).await
     };
     let first = read().await?;

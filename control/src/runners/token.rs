@@ -8,6 +8,8 @@ use crate::{
     audit::{self, Note},
     body::Body,
     error::{Answer, Error},
+    founding::{Begun, Founding},
+    idempotency::Owner,
     pagination::{List, Page, PageQuery},
     params::{Id, Query},
     principal::{self, Operator},
@@ -20,7 +22,7 @@ use alphagate_contract::{
 use axum::{
     Json,
     extract::{FromRequestParts, State},
-    http::{StatusCode, request::Parts},
+    http::request::Parts,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -133,29 +135,27 @@ impl FromRequestParts<App> for RunnerHost {
     operation_id = "create_token",
     path = "/operator/v1/runner-tokens",
     request_body(content = NewToken, example = json!({"name": "rack 1"})),
-    responses((status = 201, body = Minted)),
+    responses((status = 201, body = Minted), (status = 409, description = "idempotency_mismatch")),
 )]
-pub(crate) async fn create(
-    operator: Operator,
-    State(app): State<App>,
-    body: Body<NewToken>,
-) -> Answer<(StatusCode, Json<Minted>)> {
+pub(crate) async fn create(operator: Operator, State(app): State<App>, body: Body<NewToken>) -> Answer {
     let id = app.new_id(RunnerTokenId::new);
     let secret = text(id, app.platform().bytes());
-    let mut tx = app.system().begin().await?;
+    let mut founding = match Founding::begin(&app, Owner::Operator, body.once).await? {
+        Begun::Fresh(founding) => founding,
+        Begun::Done(answer) => return Ok(answer),
+    };
     let row: Row = sqlx::query_as(
         "INSERT INTO runner_tokens (id, name, digest) VALUES ($1, $2, $3) RETURNING id, name, created_at, revoked_at",
     )
     .bind(id.uuid())
     .bind(body.value.name.as_str())
     .bind(Sha256::digest(&secret).as_slice())
-    .fetch_one(&mut *tx)
+    .fetch_one(founding.db())
     .await?;
     let minted = Minted { token: row.into(), secret };
     let what = ("operator.runner_tokens.write", "create", "runner token");
-    audit::record(&app, &mut tx, Note::by_operator(&operator, None, what, id).after(&minted)).await?;
-    tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(minted)))
+    founding.record(Note::by_operator(&operator, None, what, id).after(&minted)).await?;
+    founding.finish(None, &minted).await
 }
 
 /// Lists runner tokens, newest first.

@@ -46,30 +46,42 @@ pub(crate) async fn create(
     Id(endpoint): Id<EndpointId>,
     body: Body<VersionConfig>,
 ) -> Answer {
-    let mut config = body.value;
-    config.check().map_err(|error| Error::field(error.param, error.message))?;
-    check_schema(&config)?;
-    let origins = credentials::origins_of(&app, &targets(&config))?;
+    let config = body.value;
     let mut change = match Change::begin(&app, admin.org, body.once).await? {
         Begun::Fresh(change) => change,
         Begun::Done(answer) => return Ok(answer),
     };
     endpoints::lock(change.db(), admin.org, endpoint).await?.not_withdrawn()?;
-    credentials::check_destinations(change.db(), admin.org, &targets(&config), &origins).await?;
-    let (references, parts) = policies::resolve(change.db(), admin.org, &config.policies).await?;
-    config.policies = policies::written(&references);
-    let served = config.under(&parts).map_err(|error| Error::field(error.param, error.message))?;
-    check_moderations(&app, change.db(), admin.org, &served).await?;
-    let row = insert(change.db(), admin.org, endpoint, (&config, &served), &origins).await?;
-    policies::refer(change.db(), admin.org, endpoint, row.number, &references).await?;
-    let version = row.version(endpoint, references)?;
-    let key = RecordKey::Version(endpoint, version.version);
-    let record = RecordValue::Version(VersionRecord { publisher: admin.org, config: served });
-    records::put(change.db(), admin.org, key, &record).await?;
+    let version = add(&app, change.db(), admin.org, endpoint, config).await?;
     let subject = format!("{endpoint}@{}", version.version);
     let note = Note::of(&admin, Action::EndpointsWrite, "create", "version", subject).after(&version);
     change.record(note).await?;
     change.finish(StatusCode::CREATED, Effect::Plain, &version).await
+}
+
+/// Adds a version to a locked endpoint, if its configuration can be one, and tells the edge.
+pub(crate) async fn add(
+    app: &App,
+    db: &mut PgConnection,
+    org: OrgId,
+    endpoint: EndpointId,
+    mut config: VersionConfig,
+) -> Result<super::Version, Error> {
+    config.check().map_err(|error| Error::field(error.param, error.message))?;
+    check_schema(&config)?;
+    let origins = credentials::origins_of(app, &targets(&config))?;
+    credentials::check_destinations(db, org, &targets(&config), &origins).await?;
+    let (references, parts) = policies::resolve(db, org, &config.policies).await?;
+    config.policies = policies::written(&references);
+    let served = config.under(&parts).map_err(|error| Error::field(error.param, error.message))?;
+    check_moderations(app, db, org, &served).await?;
+    let row = insert(db, org, endpoint, (&config, &served), &origins).await?;
+    policies::refer(db, org, endpoint, row.number, &references).await?;
+    let version = row.version(endpoint, references)?;
+    let key = RecordKey::Version(endpoint, version.version);
+    let record = RecordValue::Version(VersionRecord { publisher: org, config: served });
+    records::put(db, org, key, &record).await?;
+    Ok(version)
 }
 
 /// What the edge could not check answers against is refused here, with its place in the schema.

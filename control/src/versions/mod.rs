@@ -3,10 +3,12 @@
 //! A version is a draft until it is published for the first time; others can pin only what was once live.
 
 mod create;
+mod diff;
 mod read;
 
-pub(crate) use create::create;
-pub(crate) use read::{VersionNumber, get, list};
+pub(crate) use create::{add, create};
+pub(crate) use diff::diff;
+pub(crate) use read::{VersionNumber, config, get, list, numbers};
 
 use crate::{
     error::Error,
@@ -22,14 +24,14 @@ use sqlx::PgConnection;
 
 /// What the OpenAPI document says of these routes.
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(create::create, read::list, read::get))]
+#[openapi(paths(create::create, read::list, read::get, diff::diff))]
 pub(crate) struct Docs;
 
 /// A version as its publisher reads it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Version {
     endpoint: EndpointId,
-    version: u32,
+    pub(crate) version: u32,
     created_at: DateTime<Utc>,
     /// Since when it can be pinned by others; none: a draft.
     first_live_at: Option<DateTime<Utc>>,

@@ -4,14 +4,19 @@ use super::{Row, Version};
 use crate::{
     app::App,
     endpoints,
-    error::Answer,
+    error::{Answer, Error},
     pagination::{List, Page, PageQuery},
     params::{Id, Ids, Query},
     policies,
     principal::Admin,
 };
-use alphagate_contract::{id::EndpointId, problem::Code};
+use alphagate_contract::{
+    endpoint::VersionConfig,
+    id::{EndpointId, OrgId},
+    problem::Code,
+};
 use axum::{Json, extract::State};
+use sqlx::PgConnection;
 
 /// Reads a version with its configuration.
 #[utoipa::path(
@@ -26,6 +31,7 @@ pub(crate) async fn get(
     Ids(endpoint, number): Ids<EndpointId, VersionNumber>,
 ) -> Answer<Json<Version>> {
     let mut tx = app.tenants().begin(admin.org).await?;
+    endpoints::must_exist(&mut tx, admin.org, endpoint).await?;
     let row: Option<Row> = sqlx::query_as(
         "SELECT number, created_at, first_live_at, config::text, resolved::text FROM versions
          WHERE org_id = $1 AND endpoint_id = $2 AND number = $3",
@@ -73,12 +79,51 @@ pub(crate) async fn list(
     Ok(Json(list.answer(&app, wanted.size(), versions, |version: &Version| version.version)?))
 }
 
+/// The numbers of all versions of an endpoint of the org.
+pub(crate) async fn numbers(
+    db: &mut PgConnection,
+    org: OrgId,
+    endpoint: EndpointId,
+) -> Result<Vec<u32>, Error> {
+    let rows: Vec<(i32,)> =
+        sqlx::query_as("SELECT number FROM versions WHERE org_id = $1 AND endpoint_id = $2 ORDER BY number")
+            .bind(org.uuid())
+            .bind(endpoint.uuid())
+            .fetch_all(db)
+            .await?;
+    rows.into_iter().map(|(number,)| u32::try_from(number).map_err(Error::internal)).collect()
+}
+
+/// The configuration of a version of the org's own; none if there is no such version.
+pub(crate) async fn config(
+    db: &mut PgConnection,
+    org: OrgId,
+    endpoint: EndpointId,
+    number: u32,
+) -> Result<Option<VersionConfig>, Error> {
+    let Ok(number) = i32::try_from(number) else { return Ok(None) };
+    let row: Option<(String,)> = sqlx::query_as(
+        "SELECT config::text FROM versions WHERE org_id = $1 AND endpoint_id = $2 AND number = $3",
+    )
+    .bind(org.uuid())
+    .bind(endpoint.uuid())
+    .bind(number)
+    .fetch_optional(db)
+    .await?;
+    row.map(|(text,)| serde_json::from_str(&text)).transpose().map_err(Error::internal)
+}
+
 /// The number of a version or revision in a path: one spelling only.
 pub(crate) struct VersionNumber(i32);
 
 impl VersionNumber {
-    /// The number.
-    pub(crate) const fn get(&self) -> i32 {
+    /// The number, which is positive.
+    pub(crate) const fn get(&self) -> u32 {
+        self.0.unsigned_abs()
+    }
+
+    /// The number as its column holds it.
+    pub(crate) const fn column(&self) -> i32 {
         self.0
     }
 }

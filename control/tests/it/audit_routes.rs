@@ -177,6 +177,11 @@ async fn of_endpoints(tour: &mut Tour) {
     tour.post("/v1/endpoints/{id}/publications", &id, first).await;
     tour.post("/v1/endpoints/{id}/canary", &id, json!({"version": 2, "percent": 10})).await;
     tour.delete("/v1/endpoints/{id}/canary", &id).await;
+    tour.post("/v1/endpoints/{id}/canary", &id, json!({"version": 2, "percent": 20})).await;
+    tour.post("/v1/endpoints/{id}/promote", &id, json!({"version": 2})).await;
+    tour.post("/v1/endpoints/{id}/rollback", &id, json!({"expected_live": 2})).await;
+    tour.post("/v1/endpoints/{id}/fork", &id, json!({"name": "fork"})).await;
+    tour.post("/v1/templates/{name}/endpoints", &["text-classifier"], json!({"name": "inbox"})).await;
     let eval = play::eval(&tour.bed, &tour.org).await;
     let gate = json!({"evals": [demand(&eval, "haiku", json!({"pass_rate": 1}))]});
     tour.call(Method::PUT, "/v1/endpoints/{id}/gate", &id, Some(gate)).await;
@@ -186,6 +191,7 @@ async fn of_endpoints(tour: &mut Tour) {
     let cancel = "/v1/endpoints/{id}/publications/{publication}/cancel";
     tour.call(Method::POST, cancel, &[&endpoint, &text(&running["id"])], None).await;
     tour.call(Method::POST, "/v1/endpoints/{id}/withdraw", &id, None).await;
+    tour.delete("/v1/endpoints/{id}", &id).await;
 }
 
 async fn of_evals(tour: &mut Tour) {

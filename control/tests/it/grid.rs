@@ -230,6 +230,7 @@ impl Cast {
         let path = path.replace("{number}", "1").replace("{publication}", id("{publication}"));
         let path = path.replace("{run}", id("{run}")).replace("{item}", id("{item}"));
         let path = path.replace("{runner}", id("{runner}")).replace("{*path}", "deep/a.txt");
+        let path = path.replace("{name}", "text-classifier");
         path.replace("{file}", "start.js").replace("{*key}", &format!("v1/org/{}", self.own.id))
     }
 

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// Each table, and the file or folder of `src/` that it belongs to.
-const OWNERS: [(&str, &str); 56] = [
+const OWNERS: [(&str, &str); 57] = [
     ("device_logins", "accounts/"),
     ("users", "accounts/"),
     ("identities", "accounts/"),
@@ -36,6 +36,7 @@ const OWNERS: [(&str, &str); 56] = [
     ("quotas", "quotas.rs"),
     ("usage_events", "usage/"),
     ("idempotency", "idempotency.rs"),
+    ("caller_idempotency", "idempotency.rs"),
     ("runner_tokens", "runners/"),
     ("runners", "runners/"),
     ("jobs", "jobs/"),

@@ -117,3 +117,34 @@ async fn a_key_that_cannot_be_is_400() {
     let two = once(&bed, &org, "/v1/keys", "a", &new_key("x")).header("idempotency-key", "b");
     assert_eq!(code(&read(two).await), (400, "request_malformed"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn users_and_the_operator_make_things_once_too() {
+    let bed = Bed::start().await;
+    let (ada, bob) = (bed.person("ada").await, bed.person("bob").await);
+    let operator = bed.secrets["AG_OPERATOR_TOKEN"].clone();
+    let calls = [
+        ("/v1/orgs", ada.token.as_str()),
+        ("/operator/v1/orgs", operator.as_str()),
+        ("/operator/v1/runner-tokens", operator.as_str()),
+    ];
+    for (number, (path, token)) in calls.into_iter().enumerate() {
+        let send = |token: &str, name: &str| {
+            let key = format!("k {number}");
+            let request = bed.request(Method::POST, path).bearer_auth(token).header("idempotency-key", key);
+            read(request.json(&json!({"name": name})))
+        };
+        let first = send(token, "n").await;
+        assert_eq!(first.0, 201, "{path}: {}", first.1);
+        let at_once = all_at_once((0..5).map(|_| send(token, "n"))).await;
+        assert!(at_once.iter().all(|reply| *reply == first), "{path}: {at_once:?}");
+        assert_eq!(code(&send(token, "m").await), (409, "idempotency_mismatch"), "{path}");
+    }
+    // The key is the user's own: another's is another one, and so is the operator's.
+    let request =
+        bed.request(Method::POST, "/v1/orgs").bearer_auth(&bob.token).header("idempotency-key", "k 0");
+    let other = read(request.json(&json!({"name": "m"}))).await;
+    assert_eq!(other.0, 201, "{}", other.1);
+    let orgs = bed.call("GET", &ada.token, "/v1/orgs", None).await.1;
+    assert_eq!(orgs["data"].as_array().unwrap().len(), 2);
+}

@@ -90,6 +90,8 @@ fn body(route: &Route) -> Value {
         (_, "/v1/endpoints/{id}/versions") => version(None),
         (_, "/v1/policies/{id}/revisions") => json!({"policy": {}}),
         (_, "/v1/endpoints/{id}/publications") => json!({"version": 1, "expected_live": null}),
+        (_, "/v1/endpoints/{id}/fork") => json!({"name": "copy"}),
+        (_, "/v1/endpoints/{id}/rollback") => json!({"expected_live": null}),
         (_, "/v1/endpoints/{id}/canary") => json!({"version": 1, "percent": 10}),
         (_, "/v1/evals/{id}/runs") => {
             json!({"data_source": {"type": "jsonl", "source": content(&[item(0)])}})
@@ -107,7 +109,9 @@ async fn c02_a_foreign_id_is_answered_as_a_missing_one_on_every_route() {
     let b = full(&bed, "b", &poem).await;
     let mut walked = 0;
     let keeper = bed.gatekeeper(&b.org).await;
-    for route in all().iter().filter(|route| is_of_an_org(route) && route.path.contains("{id}")) {
+    // What the catalog shows may be forked, as far as it shows it: in the tests of forks.
+    let hidden = |route: &&Route| is_of_an_org(route) && !route.path.ends_with("/fork");
+    for route in all().iter().filter(|route| hidden(route) && route.path.contains("{id}")) {
         let send = |path: String| {
             let request = bed.request(route.method.clone(), &path).bearer_auth(&keeper);
             if route.method == Method::GET { request } else { request.json(&body(route)) }

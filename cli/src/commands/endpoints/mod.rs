@@ -3,7 +3,9 @@
 mod apply;
 mod canary;
 mod compare;
+mod delete;
 mod diff;
+mod fork;
 mod gate;
 mod logs;
 mod publish;
@@ -42,6 +44,12 @@ pub(crate) enum Endpoints {
     Logs(logs::Logs),
     /// Take an endpoint away from everybody, for good
     Withdraw(withdraw::Withdraw),
+    /// Withdraw an endpoint, and give its name back
+    Delete(delete::Delete),
+    /// Make an endpoint after another one
+    Fork(fork::Fork),
+    /// List the templates, show one, or make an endpoint after one
+    Templates(fork::Templates),
 }
 
 impl Endpoints {
@@ -54,6 +62,9 @@ impl Endpoints {
             Self::Gate(command) => command.run(context).await,
             Self::Logs(command) => command.run(context).await,
             Self::Withdraw(command) => command.run(context).await,
+            Self::Delete(command) => command.run(context).await,
+            Self::Fork(command) => command.run(context).await,
+            Self::Templates(command) => command.run(context).await,
             Self::Apply(command) => return command.run(context).await,
             Self::Diff(command) => return command.run(context).await,
             Self::Publish(command) => return command.run(context).await,

@@ -70,6 +70,9 @@ pub(crate) struct Versions {
     endpoint: String,
     /// Show this version with its configuration
     version: Option<u32>,
+    /// Show how this other version becomes it, as a JSON Patch
+    #[arg(long, value_name = "N", requires = "version")]
+    against: Option<u32>,
     #[command(flatten)]
     paging: Paging,
 }
@@ -86,6 +89,11 @@ impl Versions {
         };
         let number = version.to_string();
         let [root, endpoints, endpoint, versions] = path;
+        if let Some(against) = self.against {
+            let path = [root, endpoints, endpoint, versions, &number, "diff"];
+            let diff = client.get(&path, &[("against", against.to_string())]).await?;
+            return context.output.document(&diff);
+        }
         let version = client.get(&[root, endpoints, endpoint, versions, &number], &[]).await?;
         // A configuration is a tree: JSON shows it to people, too.
         context.output.document(&version)

@@ -23,7 +23,7 @@ impl Withdraw {
         let client = context.client()?;
         let found = endpoint(&client, &self.endpoint).await?;
         let name = found["name"].as_str().unwrap_or_default();
-        if !self.yes && !confirmed(context, name)? {
+        if !self.yes && !confirmed(context, name, "withdrawing")? {
             return Err(Failure::said("not withdrawn"));
         }
         let answer = client.post(&["v1", "endpoints", id(&found)?, "withdraw"], &json!({})).await?;
@@ -31,9 +31,11 @@ impl Withdraw {
     }
 }
 
-fn confirmed(context: &Context, name: &str) -> Result<bool, Failure> {
+/// Whether somebody at a terminal means it.
+pub(super) fn confirmed(context: &Context, name: &str, doing: &str) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::said("withdrawing an endpoint is for good").hint("--yes says that it is meant"));
+        let said = format!("{doing} an endpoint is for good");
+        return Err(Failure::said(said).hint("--yes says that it is meant"));
     }
     context.output.note(&format!("`{name}` will serve nobody any more, for good. Type its name to go on:"));
     let mut line = String::new();
