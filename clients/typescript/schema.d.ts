@@ -125,6 +125,23 @@ export interface paths {
         patch: operations["orgs_change"];
         trace?: never;
     };
+    "/operator/v1/orgs/{id}/data-key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes a new data key for an org, and encrypts its credentials anew with it. No call notices. */
+        post: operations["vault_rotate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/operator/v1/orgs/{id}/queue": {
         parameters: {
             query?: never;
@@ -223,6 +240,57 @@ export interface paths {
         put?: never;
         /** Tells a runner to claim nothing more, and to leave when its last job is done. As often as one likes. */
         post: operations["runners_drain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/operator/v1/vault": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Says what is under which key: a key that nothing is under may be taken away. */
+        get: operations["vault_state"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/operator/v1/vault/end-move": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Says that no program of the last release runs any more, nor will: copies of credentials in its form are not kept from now on, and those that are there are wiped by `renew`, or by itself. This cannot be taken back. */
+        post: operations["vault_end_move"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/operator/v1/vault/renew": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Brings a batch of what is under an older key under the newest. Ask again until nothing is left. */
+        post: operations["vault_renew"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1983,13 +2051,45 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             id: components["schemas"]["CredentialId"];
+            /** @description The end of the secret, where it is long enough to have one. */
+            last_four?: string | null;
+            /**
+             * Format: date-time
+             * @description When a call was last served with it, as far as the edge has handed it over.
+             */
+            last_used_at?: string | null;
             name: string;
             origin: string;
             /** Format: date-time */
             rotated_at?: string | null;
+            /**
+             * Format: int64
+             * @description Calls that were served with it.
+             */
+            uses: number;
         };
         /** @example cred_0198c0de00007000800000000000000a */
         CredentialId: string;
+        /** @description How many credentials there are, and how they stand. */
+        CredentialsStanding: {
+            /**
+             * Format: int64
+             * @description With a copy in the form of the last release.
+             */
+            copies: number;
+            /** @description Whether such copies are kept: until `end-move` says that no program of the last release runs any more. */
+            copies_kept: boolean;
+            /**
+             * Format: int64
+             * @description Under an older key of the edge or of the ring, or not encrypted with a data key yet.
+             */
+            outdated: number;
+            /**
+             * Format: int64
+             * @description All.
+             */
+            total: number;
+        };
         CriterionResult: {
             /**
              * Format: int64
@@ -2006,6 +2106,19 @@ export interface components {
             /** Format: int64 */
             passed: number;
             testing_criteria: string;
+        };
+        /** @description The answer. */
+        DataKeyRotation: {
+            /** @description The org's credentials; what is left goes on by itself, or by `renew`. */
+            credentials: components["schemas"]["VaultProgress"];
+            /** @description Older data keys that were destroyed, because nothing is under them any more. */
+            destroyed: number[];
+            /**
+             * Format: int32
+             * @description The number of the new data key.
+             */
+            number: number;
+            org: components["schemas"]["OrgId"];
         };
         /** @description The answer, as OpenAI's SDKs read it. */
         DeletedEval: {
@@ -3336,7 +3449,7 @@ export interface components {
                  * @description For programs; stable.
                  * @enum {string}
                  */
-                code: "key_missing" | "invalid_api_key" | "session_invalid" | "sign_in_failed" | "role_missing" | "cross_site_request" | "token_invalid" | "authorization_pending" | "slow_down" | "access_denied" | "expired_token" | "too_many_tries" | "scope_missing" | "org_suspended" | "model_not_found" | "route_not_found" | "not_found" | "method_not_allowed" | "body_malformed" | "request_malformed" | "invalid_parameter" | "missing_required_parameter" | "previous_response_not_found" | "websocket_connection_limit_reached" | "unsupported_parameter" | "uri_too_long" | "body_too_large" | "body_timeout" | "quota_exceeded" | "concurrency_exceeded" | "upstream_rate_limited" | "upstream_rejected" | "upstream_auth" | "upstream_unreachable" | "upstream_error" | "upstream_overloaded" | "upstream_incomplete" | "upstream_timeout" | "output_schema_mismatch" | "endpoint_misconfigured" | "overloaded" | "quota_unavailable" | "config_unavailable" | "control_unavailable" | "store_unavailable" | "unprocessable" | "conflict" | "idempotency_mismatch" | "attempt_superseded" | "runner_unknown" | "signature_invalid" | "internal_error";
+                code: "key_missing" | "invalid_api_key" | "session_invalid" | "sign_in_failed" | "role_missing" | "cross_site_request" | "token_invalid" | "authorization_pending" | "slow_down" | "access_denied" | "expired_token" | "too_many_tries" | "scope_missing" | "org_suspended" | "model_not_found" | "route_not_found" | "not_found" | "method_not_allowed" | "body_malformed" | "request_malformed" | "invalid_parameter" | "missing_required_parameter" | "previous_response_not_found" | "websocket_connection_limit_reached" | "unsupported_parameter" | "uri_too_long" | "body_too_large" | "body_timeout" | "quota_exceeded" | "concurrency_exceeded" | "upstream_rate_limited" | "upstream_rejected" | "upstream_auth" | "upstream_unreachable" | "upstream_error" | "upstream_overloaded" | "upstream_incomplete" | "upstream_timeout" | "output_schema_mismatch" | "endpoint_misconfigured" | "overloaded" | "quota_unavailable" | "config_unavailable" | "control_unavailable" | "store_unavailable" | "vault_unavailable" | "unprocessable" | "conflict" | "idempotency_mismatch" | "attempt_superseded" | "runner_unknown" | "signature_invalid" | "internal_error";
                 /** @description More, for programs. */
                 details?: unknown;
                 /** @description For people: what to do next. */
@@ -3814,6 +3927,7 @@ export interface components {
              * @description Which attempt at a provider this was, counted from 1 through the whole request.
              */
             attempt?: number;
+            credential?: components["schemas"]["CredentialId"] | null;
             /** @description What was tried, or left out, before it. */
             passed_over?: components["schemas"]["PassedOver"][];
             /**
@@ -4132,6 +4246,73 @@ export interface components {
         /** @description The answer of `validate`. */
         ValidGrader: {
             grader: components["schemas"]["Grader"];
+        };
+        /** @description What is under which key. */
+        Vault: {
+            credentials: components["schemas"]["CredentialsStanding"];
+            /** @description The master key that wraps. */
+            master_key: string;
+            /** @description Master keys that wrap something and are not configured: their data keys cannot be used. */
+            missing: string[];
+            /** @description Credentials by the edge's key that they are sealed to. */
+            sealed_to: components["schemas"]["VaultUnder"][];
+            /** @description API keys that work, by the ring entry that signed them. */
+            signed_by: components["schemas"]["VaultUnder"][];
+            /** @description Data keys by the master key that wraps them. */
+            wrapped_by: components["schemas"]["VaultUnder"][];
+        };
+        /** @description The answer. */
+        VaultMove: {
+            /** @description Whether copies in the old form are kept from now on: never. */
+            copies: boolean;
+        };
+        /** @description How far one kind is. */
+        VaultProgress: {
+            /**
+             * Format: int32
+             * @description Renewed now.
+             */
+            done: number;
+            /**
+             * Format: int32
+             * @description Could not be renewed; the log says why.
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Still under an older key, those that failed included.
+             */
+            left: number;
+        };
+        /** @description The request. */
+        VaultRenewal: {
+            /**
+             * Format: int32
+             * @description Most of each kind in this call.
+             */
+            limit?: number;
+        };
+        /** @description The answer: ask again until nothing is left. */
+        VaultRenewed: {
+            /** @description Credentials, by data key and by the edge's key. */
+            credentials: components["schemas"]["VaultProgress"];
+            /** @description Data keys, by the master key that wraps them. */
+            data_keys: components["schemas"]["VaultProgress"];
+            /**
+             * Format: int32
+             * @description Data keys that were destroyed, because nothing was under them any more.
+             */
+            destroyed: number;
+        };
+        /** @description How much is under one key. */
+        VaultUnder: {
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            count: number;
+            /** @description The key's id; none: made before this was noted. */
+            key?: string | null;
         };
         /** @description Why a verdict is what it is. */
         VerdictReason: {
@@ -4831,6 +5012,28 @@ export interface components {
             };
         };
         /**
+         * @description `store_unavailable`: The control plane's database cannot be reached. Try again in a moment.
+         *
+         *     `vault_unavailable`: The vault's master key cannot be asked right now. Try again in a moment; the operator's log says why.
+         */
+        "store_unavailable.vault_unavailable": {
+            headers: {
+                /** @description Seconds. */
+                "retry-after"?: number;
+                /** @description Quote it when you report a problem. */
+                "x-request-id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Problem"] & {
+                    error: {
+                        /** @enum {string} */
+                        code: "store_unavailable" | "vault_unavailable";
+                    };
+                };
+            };
+        };
+        /**
          * @description `token_invalid`: This token is not valid: it is mistyped, was used, or is too old. Ask for a new mail.
          *
          *     `body_malformed`: The request body is not a valid JSON object.
@@ -5155,6 +5358,33 @@ export interface operations {
             503: components["responses"]["store_unavailable"];
         };
     };
+    vault_rotate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["OrgId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DataKeyRotation"];
+                };
+            };
+            401: components["responses"]["key_missing.invalid_api_key"];
+            404: components["responses"]["not_found"];
+            409: components["responses"]["conflict"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable.vault_unavailable"];
+        };
+    };
     jobs_queue_settings: {
         parameters: {
             query?: never;
@@ -5383,6 +5613,88 @@ export interface operations {
             };
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    vault_state: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Vault"];
+                };
+            };
+            401: components["responses"]["key_missing.invalid_api_key"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    vault_end_move: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultMove"];
+                };
+            };
+            401: components["responses"]["key_missing.invalid_api_key"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    vault_renew: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "limit": 100
+                 *     }
+                 */
+                "application/json": components["schemas"]["VaultRenewal"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultRenewed"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed"];
+            401: components["responses"]["key_missing.invalid_api_key"];
+            408: components["responses"]["body_timeout"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6230,7 +6542,7 @@ export interface operations {
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
             500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
+            503: components["responses"]["store_unavailable.vault_unavailable"];
         };
     };
     credentials_get: {
@@ -6327,7 +6639,7 @@ export interface operations {
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
             500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
+            503: components["responses"]["store_unavailable.vault_unavailable"];
         };
     };
     endpoints_list: {
