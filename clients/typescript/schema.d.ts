@@ -125,6 +125,23 @@ export interface paths {
         patch: operations["orgs_change"];
         trace?: never;
     };
+    "/operator/v1/orgs/{id}/data-key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes a new data key for an org, and encrypts its credentials anew with it. No call notices. */
+        post: operations["vault_rotate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/operator/v1/orgs/{id}/queue": {
         parameters: {
             query?: never;
@@ -223,6 +240,57 @@ export interface paths {
         put?: never;
         /** Tells a runner to claim nothing more, and to leave when its last job is done. As often as one likes. */
         post: operations["runners_drain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/operator/v1/vault": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Says what is under which key: a key that nothing is under may be taken away. */
+        get: operations["vault_state"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/operator/v1/vault/end-move": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Says that no program of the last release runs any more, nor will: copies of credentials in its form are not kept from now on, and those that are there are wiped by `renew`, or by itself. This cannot be taken back. */
+        post: operations["vault_end_move"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/operator/v1/vault/renew": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Brings a batch of what is under an older key under the newest. Ask again until nothing is left. */
+        post: operations["vault_renew"];
         delete?: never;
         options?: never;
         head?: never;
@@ -652,11 +720,10 @@ export interface paths {
         get: operations["endpoints_get"];
         put?: never;
         post?: never;
-        /** Deletes an endpoint: it serves nobody any more, and its name is free. One that other orgs have installed is withdrawn first. */
-        delete: operations["endpoints_delete"];
+        delete?: never;
         options?: never;
         head?: never;
-        /** Changes description, tags, visibility or terms. Made private, it takes no new installs; those that exist go on. */
+        /** Changes description, visibility or terms. Made private, it takes no new installs; those that exist go on. */
         patch: operations["endpoints_change"];
         trace?: never;
     };
@@ -678,23 +745,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/endpoints/{id}/fork": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Makes an endpoint after one's own, with a version's configuration, or after one of the catalog, with what that shows. */
-        post: operations["endpoints_fork"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/endpoints/{id}/gate": {
         parameters: {
             query?: never;
@@ -707,23 +757,6 @@ export interface paths {
         /** Says what an endpoint demands from now on, of a publication that is running, too. */
         put: operations["gates_put"];
         post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/endpoints/{id}/promote": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Makes the canary live for everybody, under the gate. */
-        post: operations["publications_promote"];
         delete?: never;
         options?: never;
         head?: never;
@@ -782,23 +815,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/endpoints/{id}/rollback": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Makes live again what was live before, under the gate. */
-        post: operations["publications_rollback"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/endpoints/{id}/versions": {
         parameters: {
             query?: never;
@@ -826,23 +842,6 @@ export interface paths {
         };
         /** Reads a version with its configuration. */
         get: operations["versions_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/endpoints/{id}/versions/{number}/diff": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Says how another version's configuration becomes this one's, as a JSON Patch. */
-        get: operations["versions_diff"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1419,8 +1418,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Reads a member. */
-        get: operations["members_get"];
+        get?: never;
         put?: never;
         post?: never;
         /** Takes a member out of the org. */
@@ -1583,57 +1581,6 @@ export interface paths {
         post?: never;
         /** Ends a session. */
         delete: operations["sessions_revoke"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/templates": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Lists the templates, by name. */
-        get: operations["templates_list"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/templates/{name}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Reads a template. */
-        get: operations["templates_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/templates/{name}/endpoints": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Makes a private endpoint with the template as its first version, a draft. */
-        post: operations["templates_create"];
-        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1909,7 +1856,6 @@ export interface components {
             installs: components["schemas"]["InstallTerms"];
             name: string;
             publisher: components["schemas"]["Publisher"];
-            tags: string[];
             /** Format: int32 */
             version: number;
         };
@@ -1939,17 +1885,6 @@ export interface components {
             visible?: components["schemas"]["Visible"] | null;
         };
         /** @description What is there after a change, and what the edge has said of it. */
-        Changed_Deleted_EndpointId: {
-            deleted: boolean;
-            /** @example ep_0198c0de00007000800000000000000a */
-            id: string;
-        } & {
-            edge: components["schemas"]["EdgeState"];
-            /** @description Where something was revoked: whether it is refused everywhere from now on. */
-            enforced?: boolean | null;
-            visible?: components["schemas"]["Visible"] | null;
-        };
-        /** @description What is there after a change, and what the edge has said of it. */
         Changed_Deleted_InstallId: {
             deleted: boolean;
             /** @example ins_0198c0de00007000800000000000000a */
@@ -1962,20 +1897,6 @@ export interface components {
         };
         /** @description What is there after a change, and what the edge has said of it. */
         Changed_Endpoint: components["schemas"]["Endpoint"] & {
-            edge: components["schemas"]["EdgeState"];
-            /** @description Where something was revoked: whether it is refused everywhere from now on. */
-            enforced?: boolean | null;
-            visible?: components["schemas"]["Visible"] | null;
-        };
-        /** @description What is there after a change, and what the edge has said of it. */
-        Changed_Fork: (components["schemas"]["Endpoint"] & {
-            forked_from: components["schemas"]["ForkOrigin"];
-            /**
-             * Format: int32
-             * @description Its first version, a draft; none after another org's endpoint.
-             */
-            version?: number | null;
-        }) & {
             edge: components["schemas"]["EdgeState"];
             /** @description Where something was revoked: whether it is refused everywhere from now on. */
             enforced?: boolean | null;
@@ -2061,20 +1982,6 @@ export interface components {
             visible?: components["schemas"]["Visible"] | null;
         };
         /** @description What is there after a change, and what the edge has said of it. */
-        Changed_TemplatedEndpoint: (components["schemas"]["Endpoint"] & {
-            template: string;
-            /**
-             * Format: int32
-             * @description Its first version, a draft.
-             */
-            version: number;
-        }) & {
-            edge: components["schemas"]["EdgeState"];
-            /** @description Where something was revoked: whether it is refused everywhere from now on. */
-            enforced?: boolean | null;
-            visible?: components["schemas"]["Visible"] | null;
-        };
-        /** @description What is there after a change, and what the edge has said of it. */
         Changed_Version: components["schemas"]["Version"] & {
             edge: components["schemas"]["EdgeState"];
             /** @description Where something was revoked: whether it is refused everywhere from now on. */
@@ -2144,13 +2051,45 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             id: components["schemas"]["CredentialId"];
+            /** @description The end of the secret, where it is long enough to have one. */
+            last_four?: string | null;
+            /**
+             * Format: date-time
+             * @description When a call was last served with it, as far as the edge has handed it over.
+             */
+            last_used_at?: string | null;
             name: string;
             origin: string;
             /** Format: date-time */
             rotated_at?: string | null;
+            /**
+             * Format: int64
+             * @description Calls that were served with it.
+             */
+            uses: number;
         };
         /** @example cred_0198c0de00007000800000000000000a */
         CredentialId: string;
+        /** @description How many credentials there are, and how they stand. */
+        CredentialsStanding: {
+            /**
+             * Format: int64
+             * @description With a copy in the form of the last release.
+             */
+            copies: number;
+            /** @description Whether such copies are kept: until `end-move` says that no program of the last release runs any more. */
+            copies_kept: boolean;
+            /**
+             * Format: int64
+             * @description Under an older key of the edge or of the ring, or not encrypted with a data key yet.
+             */
+            outdated: number;
+            /**
+             * Format: int64
+             * @description All.
+             */
+            total: number;
+        };
         CriterionResult: {
             /**
              * Format: int64
@@ -2167,6 +2106,19 @@ export interface components {
             /** Format: int64 */
             passed: number;
             testing_criteria: string;
+        };
+        /** @description The answer. */
+        DataKeyRotation: {
+            /** @description The org's credentials; what is left goes on by itself, or by `renew`. */
+            credentials: components["schemas"]["VaultProgress"];
+            /** @description Older data keys that were destroyed, because nothing is under them any more. */
+            destroyed: number[];
+            /**
+             * Format: int32
+             * @description The number of the new data key.
+             */
+            number: number;
+            org: components["schemas"]["OrgId"];
         };
         /** @description The answer, as OpenAI's SDKs read it. */
         DeletedEval: {
@@ -2305,7 +2257,6 @@ export interface components {
             /** Format: int32 */
             live?: number | null;
             name: components["schemas"]["EndpointName"];
-            tags: components["schemas"]["Tags"];
             visibility: components["schemas"]["Visibility"];
             /** Format: date-time */
             withdrawn_at?: string | null;
@@ -2314,7 +2265,6 @@ export interface components {
         EndpointChange: {
             description?: components["schemas"]["Description"] | null;
             installs?: components["schemas"]["InstallTerms"] | null;
-            tags?: components["schemas"]["Tags"] | null;
             visibility?: components["schemas"]["Visibility"] | null;
         };
         /** @example ep_0198c0de00007000800000000000000a */
@@ -2324,18 +2274,6 @@ export interface components {
          * @example haiku
          */
         EndpointName: string;
-        /** @description A configuration to begin with. */
-        EndpointTemplate: {
-            description: string;
-            name: string;
-            tags: string[];
-            /** @description The version that is made; its targets lack only a credential. */
-            version: components["schemas"]["VersionConfig"];
-        };
-        /** @description All templates. */
-        EndpointTemplates: {
-            data: components["schemas"]["EndpointTemplate"][];
-        };
         /** @description An eval as OpenAI's SDKs read it. */
         Eval: {
             /** Format: int64 */
@@ -2424,35 +2362,6 @@ export interface components {
         /** @description The request of somebody who has forgotten their password. */
         ForgottenPassword: {
             email: components["schemas"]["Email"];
-        };
-        /** @description A new endpoint, and what it was made after. */
-        Fork: components["schemas"]["Endpoint"] & {
-            forked_from: components["schemas"]["ForkOrigin"];
-            /**
-             * Format: int32
-             * @description Its first version, a draft; none after another org's endpoint.
-             */
-            version?: number | null;
-        };
-        /** @description What was copied. */
-        ForkOrigin: {
-            endpoint: components["schemas"]["EndpointId"];
-            publisher: components["schemas"]["OrgId"];
-            /**
-             * Format: int32
-             * @description The version whose configuration was copied; none of another org's endpoint.
-             */
-            version?: number | null;
-        };
-        /** @description The request; what is not named is the template's. */
-        FromTemplate: {
-            /** @description Another provider's base URL, for every target. */
-            base_url?: string | null;
-            credential?: components["schemas"]["CredentialId"] | null;
-            description?: components["schemas"]["Description"] | null;
-            /** @description Another model, for every target. */
-            model?: string | null;
-            name: components["schemas"]["EndpointName"];
         };
         /** @description What an endpoint demands. */
         Gate: {
@@ -2676,11 +2585,6 @@ export interface components {
             name: components["schemas"]["EndpointName"];
             payer: components["schemas"]["Payer"];
             publisher: components["schemas"]["OrgId"];
-            /**
-             * Format: int32
-             * @description Where it stays on an older one: the version that is live.
-             */
-            update_available?: number | null;
             /**
              * Format: int32
              * @description The version it stays on; none: it follows what is live.
@@ -3189,8 +3093,6 @@ export interface components {
             description?: components["schemas"]["Description"];
             installs?: components["schemas"]["InstallTerms"];
             name: components["schemas"]["EndpointName"];
-            /** @description What the catalog is filtered by. */
-            tags?: components["schemas"]["Tags"];
             visibility?: components["schemas"]["Visibility"];
         };
         /** @description The request. */
@@ -3205,16 +3107,6 @@ export interface components {
             data_source: Record<string, never>;
             metadata?: components["schemas"]["Metadata"] | null;
             name?: components["schemas"]["Label"] | null;
-        };
-        /** @description The request. */
-        NewFork: {
-            description?: components["schemas"]["Description"] | null;
-            name: components["schemas"]["EndpointName"];
-            /**
-             * Format: int32
-             * @description Of one's own endpoint: the version to begin with; if left out, what is live, or else the newest.
-             */
-            version?: number | null;
         };
         /** @description The request. */
         NewGate: {
@@ -3557,7 +3449,7 @@ export interface components {
                  * @description For programs; stable.
                  * @enum {string}
                  */
-                code: "key_missing" | "invalid_api_key" | "session_invalid" | "sign_in_failed" | "role_missing" | "cross_site_request" | "token_invalid" | "authorization_pending" | "slow_down" | "access_denied" | "expired_token" | "too_many_tries" | "scope_missing" | "org_suspended" | "model_not_found" | "route_not_found" | "not_found" | "method_not_allowed" | "body_malformed" | "request_malformed" | "invalid_parameter" | "missing_required_parameter" | "previous_response_not_found" | "websocket_connection_limit_reached" | "unsupported_parameter" | "uri_too_long" | "body_too_large" | "body_timeout" | "quota_exceeded" | "rate_limit_exceeded" | "concurrency_exceeded" | "upstream_rate_limited" | "upstream_rejected" | "upstream_auth" | "upstream_unreachable" | "upstream_error" | "upstream_overloaded" | "upstream_incomplete" | "upstream_timeout" | "output_schema_mismatch" | "endpoint_misconfigured" | "overloaded" | "quota_unavailable" | "config_unavailable" | "control_unavailable" | "store_unavailable" | "unprocessable" | "conflict" | "precondition_failed" | "idempotency_mismatch" | "attempt_superseded" | "runner_unknown" | "signature_invalid" | "internal_error";
+                code: "key_missing" | "invalid_api_key" | "session_invalid" | "sign_in_failed" | "role_missing" | "cross_site_request" | "token_invalid" | "authorization_pending" | "slow_down" | "access_denied" | "expired_token" | "too_many_tries" | "scope_missing" | "org_suspended" | "model_not_found" | "route_not_found" | "not_found" | "method_not_allowed" | "body_malformed" | "request_malformed" | "invalid_parameter" | "missing_required_parameter" | "previous_response_not_found" | "websocket_connection_limit_reached" | "unsupported_parameter" | "uri_too_long" | "body_too_large" | "body_timeout" | "quota_exceeded" | "concurrency_exceeded" | "upstream_rate_limited" | "upstream_rejected" | "upstream_auth" | "upstream_unreachable" | "upstream_error" | "upstream_overloaded" | "upstream_incomplete" | "upstream_timeout" | "output_schema_mismatch" | "endpoint_misconfigured" | "overloaded" | "quota_unavailable" | "config_unavailable" | "control_unavailable" | "store_unavailable" | "vault_unavailable" | "unprocessable" | "conflict" | "idempotency_mismatch" | "attempt_superseded" | "runner_unknown" | "signature_invalid" | "internal_error";
                 /** @description More, for programs. */
                 details?: unknown;
                 /** @description For people: what to do next. */
@@ -3570,16 +3462,6 @@ export interface components {
                  */
                 type: "authentication_error" | "invalid_request_error" | "permission_error" | "rate_limit_error" | "server_error";
             };
-        };
-        /** @description The request to make the canary live. */
-        Promotion: {
-            /** @description Past the gate; needs the scope `force`. */
-            force?: boolean;
-            /**
-             * Format: int32
-             * @description The version that the caller believes to be the canary; any, if left out.
-             */
-            version?: number | null;
         };
         /**
          * @description What a provider speaks.
@@ -3892,16 +3774,6 @@ export interface components {
         RoleChange: {
             role: components["schemas"]["MemberRole"];
         };
-        /** @description The request to go back. */
-        Rollback: {
-            /**
-             * Format: int32
-             * @description What the caller believes to be live; it must be said.
-             */
-            expected_live: number | null;
-            /** @description Past the gate; needs the scope `force`. */
-            force?: boolean;
-        };
         RotatedKey: components["schemas"]["MintedKey"] & {
             replaces: components["schemas"]["KeyId"];
         };
@@ -4055,6 +3927,7 @@ export interface components {
              * @description Which attempt at a provider this was, counted from 1 through the whole request.
              */
             attempt?: number;
+            credential?: components["schemas"]["CredentialId"] | null;
             /** @description What was tried, or left out, before it. */
             passed_over?: components["schemas"]["PassedOver"][];
             /**
@@ -4135,8 +4008,6 @@ export interface components {
          * @enum {string}
          */
         StringOperation: "eq" | "ne" | "like" | "ilike";
-        /** @description The tags of an endpoint. */
-        Tags: string[];
         /** @description One provider and model that can serve a version. */
         Target: {
             /** @description Where the provider's API begins, e.g. `https://api.openai.com/v1`. */
@@ -4168,15 +4039,6 @@ export interface components {
              * @description Its share among the targets of its order.
              */
             weight?: number;
-        };
-        /** @description A new endpoint after a template. */
-        TemplatedEndpoint: components["schemas"]["Endpoint"] & {
-            template: string;
-            /**
-             * Format: int32
-             * @description Its first version, a draft.
-             */
-            version: number;
         };
         /** @description Measures how alike two texts are. */
         TextSimilarity: {
@@ -4385,6 +4247,73 @@ export interface components {
         ValidGrader: {
             grader: components["schemas"]["Grader"];
         };
+        /** @description What is under which key. */
+        Vault: {
+            credentials: components["schemas"]["CredentialsStanding"];
+            /** @description The master key that wraps. */
+            master_key: string;
+            /** @description Master keys that wrap something and are not configured: their data keys cannot be used. */
+            missing: string[];
+            /** @description Credentials by the edge's key that they are sealed to. */
+            sealed_to: components["schemas"]["VaultUnder"][];
+            /** @description API keys that work, by the ring entry that signed them. */
+            signed_by: components["schemas"]["VaultUnder"][];
+            /** @description Data keys by the master key that wraps them. */
+            wrapped_by: components["schemas"]["VaultUnder"][];
+        };
+        /** @description The answer. */
+        VaultMove: {
+            /** @description Whether copies in the old form are kept from now on: never. */
+            copies: boolean;
+        };
+        /** @description How far one kind is. */
+        VaultProgress: {
+            /**
+             * Format: int32
+             * @description Renewed now.
+             */
+            done: number;
+            /**
+             * Format: int32
+             * @description Could not be renewed; the log says why.
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Still under an older key, those that failed included.
+             */
+            left: number;
+        };
+        /** @description The request. */
+        VaultRenewal: {
+            /**
+             * Format: int32
+             * @description Most of each kind in this call.
+             */
+            limit?: number;
+        };
+        /** @description The answer: ask again until nothing is left. */
+        VaultRenewed: {
+            /** @description Credentials, by data key and by the edge's key. */
+            credentials: components["schemas"]["VaultProgress"];
+            /** @description Data keys, by the master key that wraps them. */
+            data_keys: components["schemas"]["VaultProgress"];
+            /**
+             * Format: int32
+             * @description Data keys that were destroyed, because nothing was under them any more.
+             */
+            destroyed: number;
+        };
+        /** @description How much is under one key. */
+        VaultUnder: {
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            count: number;
+            /** @description The key's id; none: made before this was noted. */
+            key?: string | null;
+        };
         /** @description Why a verdict is what it is. */
         VerdictReason: {
             /** @enum {string} */
@@ -4489,22 +4418,6 @@ export interface components {
             shape?: components["schemas"]["RequestShape"];
             /** @description Who can serve it; which is asked first is said by their order, weight and regions. */
             targets: components["schemas"]["Target"][];
-        };
-        /** @description How one version becomes another. */
-        VersionDiff: {
-            /**
-             * Format: int32
-             * @description The version that is patched.
-             */
-            against: number;
-            endpoint: components["schemas"]["EndpointId"];
-            /** @description The operations (RFC 6902), in order; none: their configurations are the same. */
-            patch: Record<string, never>[];
-            /**
-             * Format: int32
-             * @description What it becomes.
-             */
-            version: number;
         };
         /**
          * @description Who may install an endpoint.
@@ -4970,44 +4883,6 @@ export interface components {
                 };
             };
         };
-        /** @description `precondition_failed`: The resource is not what `if-match` or `if-none-match` says: somebody has changed it. Read it again, and decide anew. */
-        precondition_failed: {
-            headers: {
-                /** @description Quote it when you report a problem. */
-                "x-request-id"?: string;
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Problem"] & {
-                    error: {
-                        /** @enum {string} */
-                        code: "precondition_failed";
-                    };
-                };
-            };
-        };
-        /** @description `rate_limit_exceeded`: Too many requests. Wait as long as `retry-after` says; `ratelimit-policy` says how many there may be. */
-        rate_limit_exceeded: {
-            headers: {
-                /** @description Of draft-ietf-httpapi-ratelimit-headers, on every answer. */
-                ratelimit?: string;
-                /** @description Of draft-ietf-httpapi-ratelimit-headers, on every answer. */
-                "ratelimit-policy"?: string;
-                /** @description Seconds. */
-                "retry-after"?: number;
-                /** @description Quote it when you report a problem. */
-                "x-request-id"?: string;
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Problem"] & {
-                    error: {
-                        /** @enum {string} */
-                        code: "rate_limit_exceeded";
-                    };
-                };
-            };
-        };
         /** @description `request_malformed`: The request is malformed. */
         request_malformed: {
             headers: {
@@ -5137,6 +5012,28 @@ export interface components {
             };
         };
         /**
+         * @description `store_unavailable`: The control plane's database cannot be reached. Try again in a moment.
+         *
+         *     `vault_unavailable`: The vault's master key cannot be asked right now. Try again in a moment; the operator's log says why.
+         */
+        "store_unavailable.vault_unavailable": {
+            headers: {
+                /** @description Seconds. */
+                "retry-after"?: number;
+                /** @description Quote it when you report a problem. */
+                "x-request-id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Problem"] & {
+                    error: {
+                        /** @enum {string} */
+                        code: "store_unavailable" | "vault_unavailable";
+                    };
+                };
+            };
+        };
+        /**
          * @description `token_invalid`: This token is not valid: it is mistyped, was used, or is too old. Ask for a new mail.
          *
          *     `body_malformed`: The request body is not a valid JSON object.
@@ -5158,17 +5055,9 @@ export interface components {
                 };
             };
         };
-        /**
-         * @description `too_many_tries`: Too many tries. Wait as long as `retry-after` says.
-         *
-         *     `rate_limit_exceeded`: Too many requests. Wait as long as `retry-after` says; `ratelimit-policy` says how many there may be.
-         */
-        "too_many_tries.rate_limit_exceeded": {
+        /** @description `too_many_tries`: Too many tries. Wait as long as `retry-after` says. */
+        too_many_tries: {
             headers: {
-                /** @description Of draft-ietf-httpapi-ratelimit-headers, on every answer. */
-                ratelimit?: string;
-                /** @description Of draft-ietf-httpapi-ratelimit-headers, on every answer. */
-                "ratelimit-policy"?: string;
                 /** @description Seconds. */
                 "retry-after"?: number;
                 /** @description Quote it when you report a problem. */
@@ -5179,7 +5068,7 @@ export interface components {
                 "application/json": components["schemas"]["Problem"] & {
                     error: {
                         /** @enum {string} */
-                        code: "too_many_tries" | "rate_limit_exceeded";
+                        code: "too_many_tries";
                     };
                 };
             };
@@ -5226,7 +5115,6 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            429: components["responses"]["rate_limit_exceeded"];
         };
     };
     document_asset: {
@@ -5253,7 +5141,6 @@ export interface operations {
                 };
             };
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
         };
     };
     health_healthz: {
@@ -5366,7 +5253,6 @@ export interface operations {
             };
             400: components["responses"]["invalid_parameter"];
             401: components["responses"]["key_missing.invalid_api_key"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5374,13 +5260,7 @@ export interface operations {
     orgs_create: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description The same request under the same key is done once, and its answer kept for a day.
-                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
-                 */
-                "idempotency-key"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -5407,10 +5287,8 @@ export interface operations {
             400: components["responses"]["body_malformed.request_malformed"];
             401: components["responses"]["key_missing.invalid_api_key"];
             408: components["responses"]["body_timeout"];
-            409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5418,13 +5296,7 @@ export interface operations {
     orgs_get: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller has; `*`: anything.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-none-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["OrgId"];
             };
@@ -5435,27 +5307,14 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Org"];
                 };
             };
-            /** @description The caller has the newest. */
-            304: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5463,13 +5322,7 @@ export interface operations {
     orgs_change: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["OrgId"];
             };
@@ -5489,8 +5342,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5501,24 +5352,43 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
-            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
+        };
+    };
+    vault_rotate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["OrgId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DataKeyRotation"];
+                };
+            };
+            401: components["responses"]["key_missing.invalid_api_key"];
+            404: components["responses"]["not_found"];
+            409: components["responses"]["conflict"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable.vault_unavailable"];
         };
     };
     jobs_queue_settings: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller has; `*`: anything.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-none-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["OrgId"];
             };
@@ -5529,27 +5399,14 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["QueueSettings"];
                 };
             };
-            /** @description The caller has the newest. */
-            304: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5557,13 +5414,7 @@ export interface operations {
     jobs_set_queue_settings: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["OrgId"];
             };
@@ -5583,8 +5434,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5595,10 +5444,8 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
-            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5622,7 +5469,6 @@ export interface operations {
                 };
             };
             401: components["responses"]["key_missing.invalid_api_key"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5651,7 +5497,6 @@ export interface operations {
             };
             400: components["responses"]["invalid_parameter"];
             401: components["responses"]["key_missing.invalid_api_key"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5659,13 +5504,7 @@ export interface operations {
     runners_create_token: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description The same request under the same key is done once, and its answer kept for a day.
-                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
-                 */
-                "idempotency-key"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -5692,10 +5531,8 @@ export interface operations {
             400: components["responses"]["body_malformed.request_malformed"];
             401: components["responses"]["key_missing.invalid_api_key"];
             408: components["responses"]["body_timeout"];
-            409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5722,7 +5559,6 @@ export interface operations {
             };
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5751,7 +5587,6 @@ export interface operations {
             };
             400: components["responses"]["invalid_parameter"];
             401: components["responses"]["key_missing.invalid_api_key"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5778,7 +5613,88 @@ export interface operations {
             };
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    vault_state: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Vault"];
+                };
+            };
+            401: components["responses"]["key_missing.invalid_api_key"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    vault_end_move: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultMove"];
+                };
+            };
+            401: components["responses"]["key_missing.invalid_api_key"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    vault_renew: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "limit": 100
+                 *     }
+                 */
+                "application/json": components["schemas"]["VaultRenewal"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultRenewed"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed"];
+            401: components["responses"]["key_missing.invalid_api_key"];
+            408: components["responses"]["body_timeout"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6136,7 +6052,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6163,7 +6078,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6193,7 +6107,7 @@ export interface operations {
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
+            429: components["responses"]["too_many_tries"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6230,7 +6144,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
+            429: components["responses"]["too_many_tries"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6268,7 +6182,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
+            429: components["responses"]["too_many_tries"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6305,7 +6219,6 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6342,7 +6255,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
+            429: components["responses"]["too_many_tries"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6378,7 +6291,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
+            429: components["responses"]["too_many_tries"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -6418,7 +6331,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
+            429: components["responses"]["too_many_tries"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -6441,7 +6354,6 @@ export interface operations {
             };
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6480,7 +6392,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
+            429: components["responses"]["too_many_tries"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -6519,7 +6431,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
+            429: components["responses"]["too_many_tries"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -6527,13 +6439,8 @@ export interface operations {
     catalog_list: {
         parameters: {
             query?: {
-                /** @description Words, or their beginnings, in any case: all of them in a name and description, or in the publisher's name. */
+                /** @description Part of a name, description or publisher's name, in any case. */
                 q?: string;
-                /**
-                 * @description Only endpoints with this tag.
-                 * @example vision
-                 */
-                tag?: string;
                 /** @example 20 */
                 limit?: number;
                 cursor?: string;
@@ -6557,7 +6464,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6588,7 +6494,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6636,21 +6541,14 @@ export interface operations {
             409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
+            503: components["responses"]["store_unavailable.vault_unavailable"];
         };
     };
     credentials_get: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller has; `*`: anything.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-none-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["CredentialId"];
             };
@@ -6661,29 +6559,16 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Credential"];
                 };
             };
-            /** @description The caller has the newest. */
-            304: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6691,13 +6576,7 @@ export interface operations {
     credentials_delete: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["CredentialId"];
             };
@@ -6708,8 +6587,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6721,8 +6598,6 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6763,9 +6638,8 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
+            503: components["responses"]["store_unavailable.vault_unavailable"];
         };
     };
     endpoints_list: {
@@ -6794,7 +6668,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6842,7 +6715,6 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6850,13 +6722,7 @@ export interface operations {
     endpoints_get: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller has; `*`: anything.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-none-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["EndpointId"];
             };
@@ -6867,68 +6733,16 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Endpoint"];
                 };
             };
-            /** @description The caller has the newest. */
-            304: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
-            500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
-        };
-    };
-    endpoints_delete: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-match"?: string;
-            };
-            path: {
-                id: components["schemas"]["EndpointId"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Changed_Deleted_EndpointId"];
-                };
-            };
-            400: components["responses"]["missing_required_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
-            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
-            404: components["responses"]["not_found"];
-            409: components["responses"]["conflict"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6936,13 +6750,7 @@ export interface operations {
     endpoints_change: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["EndpointId"];
             };
@@ -6962,8 +6770,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6976,10 +6782,8 @@ export interface operations {
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict"];
-            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7028,7 +6832,6 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7057,55 +6860,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
-            500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
-        };
-    };
-    endpoints_fork: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description The same request under the same key is done once, and its answer kept for a day.
-                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
-                 */
-                "idempotency-key"?: string;
-            };
-            path: {
-                id: components["schemas"]["EndpointId"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "name": "haiku-2"
-                 *     }
-                 */
-                "application/json": components["schemas"]["NewFork"];
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Changed_Fork"];
-                };
-            };
-            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
-            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
-            404: components["responses"]["not_found"];
-            408: components["responses"]["body_timeout"];
-            409: components["responses"]["conflict.idempotency_mismatch"];
-            413: components["responses"]["body_too_large"];
-            422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7113,13 +6867,7 @@ export interface operations {
     gates_get: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller has; `*`: anything.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-none-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["EndpointId"];
             };
@@ -7130,29 +6878,16 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Gate"];
                 };
             };
-            /** @description The caller has the newest. */
-            304: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7160,13 +6895,7 @@ export interface operations {
     gates_put: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["EndpointId"];
             };
@@ -7209,8 +6938,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7223,58 +6950,8 @@ export interface operations {
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict"];
-            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
-            500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
-        };
-    };
-    publications_promote: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description The same request under the same key is done once, and its answer kept for a day.
-                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
-                 */
-                "idempotency-key"?: string;
-            };
-            path: {
-                id: components["schemas"]["EndpointId"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "version": 2
-                 *     }
-                 */
-                "application/json": components["schemas"]["Promotion"];
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Changed_Publication"];
-                };
-            };
-            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
-            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
-            404: components["responses"]["not_found"];
-            408: components["responses"]["body_timeout"];
-            409: components["responses"]["conflict.idempotency_mismatch"];
-            413: components["responses"]["body_too_large"];
-            422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7307,7 +6984,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7356,7 +7032,6 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7366,13 +7041,7 @@ export interface operations {
             query?: {
                 wait_s?: number;
             };
-            header?: {
-                /**
-                 * @description Tags of what the caller has; `*`: anything.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-none-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["EndpointId"];
                 publication: components["schemas"]["PublicationId"];
@@ -7384,29 +7053,16 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Publication"];
                 };
             };
-            /** @description The caller has the newest. */
-            304: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             400: components["responses"]["invalid_parameter.missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7437,55 +7093,6 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
-            429: components["responses"]["rate_limit_exceeded"];
-            500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
-        };
-    };
-    publications_rollback: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description The same request under the same key is done once, and its answer kept for a day.
-                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
-                 */
-                "idempotency-key"?: string;
-            };
-            path: {
-                id: components["schemas"]["EndpointId"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "expected_live": 2
-                 *     }
-                 */
-                "application/json": components["schemas"]["Rollback"];
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Changed_Publication"];
-                };
-            };
-            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
-            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
-            404: components["responses"]["not_found"];
-            408: components["responses"]["body_timeout"];
-            409: components["responses"]["conflict.idempotency_mismatch"];
-            413: components["responses"]["body_too_large"];
-            422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7518,7 +7125,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7573,7 +7179,6 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7581,60 +7186,6 @@ export interface operations {
     versions_get: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller has; `*`: anything.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-none-match"?: string;
-            };
-            path: {
-                id: components["schemas"]["EndpointId"];
-                number: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Version"];
-                };
-            };
-            /** @description The caller has the newest. */
-            304: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            400: components["responses"]["missing_required_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
-            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
-            404: components["responses"]["not_found"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
-            500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
-        };
-    };
-    versions_diff: {
-        parameters: {
-            query?: {
-                /**
-                 * @description The other version; if left out, the live one.
-                 * @example 1
-                 */
-                against?: number;
-            };
             header?: never;
             path: {
                 id: components["schemas"]["EndpointId"];
@@ -7650,14 +7201,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["VersionDiff"];
+                    "application/json": components["schemas"]["Version"];
                 };
             };
-            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7686,7 +7236,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7719,7 +7268,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7789,7 +7337,6 @@ export interface operations {
             409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7797,13 +7344,7 @@ export interface operations {
     evals_get: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller has; `*`: anything.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-none-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["EvalId"];
             };
@@ -7814,29 +7355,16 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Eval"];
                 };
             };
-            /** @description The caller has the newest. */
-            304: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7877,7 +7405,6 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7907,7 +7434,6 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7942,7 +7468,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8013,7 +7538,6 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8021,13 +7545,7 @@ export interface operations {
     runs_get: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller has; `*`: anything.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-none-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["EvalId"];
                 run: components["schemas"]["RunId"];
@@ -8039,29 +7557,16 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["EvalRun"];
                 };
             };
-            /** @description The caller has the newest. */
-            304: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8091,7 +7596,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8121,7 +7625,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8151,7 +7654,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8181,7 +7683,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8217,7 +7718,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8225,13 +7725,7 @@ export interface operations {
     runs_get_item: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller has; `*`: anything.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-none-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["EvalId"];
                 run: components["schemas"]["RunId"];
@@ -8244,29 +7738,16 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["OutputItem"];
                 };
             };
-            /** @description The caller has the newest. */
-            304: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8299,7 +7780,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8333,7 +7813,6 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8341,13 +7820,7 @@ export interface operations {
     files_get: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller has; `*`: anything.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-none-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["FileId"];
             };
@@ -8358,29 +7831,16 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["File"];
                 };
             };
-            /** @description The caller has the newest. */
-            304: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8410,7 +7870,6 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8439,7 +7898,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8488,7 +7946,6 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8533,7 +7990,6 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8541,8 +7997,6 @@ export interface operations {
     installs_list: {
         parameters: {
             query?: {
-                /** @description Only pinned ones of which a newer version is live. */
-                updates?: boolean;
                 /** @example 20 */
                 limit?: number;
                 cursor?: string;
@@ -8566,7 +8020,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8614,7 +8067,6 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8622,13 +8074,7 @@ export interface operations {
     installs_get: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller has; `*`: anything.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-none-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["InstallId"];
             };
@@ -8639,29 +8085,16 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Install"];
                 };
             };
-            /** @description The caller has the newest. */
-            304: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8669,13 +8102,7 @@ export interface operations {
     installs_delete: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["InstallId"];
             };
@@ -8686,8 +8113,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8698,8 +8123,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8707,13 +8130,7 @@ export interface operations {
     installs_change: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["InstallId"];
             };
@@ -8733,8 +8150,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8747,10 +8162,8 @@ export interface operations {
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict"];
-            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8781,7 +8194,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8828,7 +8240,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
+            429: components["responses"]["too_many_tries"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8867,7 +8279,6 @@ export interface operations {
             409: components["responses"]["conflict"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8895,7 +8306,6 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8938,7 +8348,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8988,7 +8397,6 @@ export interface operations {
             409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8996,13 +8404,7 @@ export interface operations {
     jobs_get: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller has; `*`: anything.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-none-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["JobId"];
             };
@@ -9013,29 +8415,16 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Job"];
                 };
             };
-            /** @description The caller has the newest. */
-            304: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9063,7 +8452,6 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9112,7 +8500,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9141,7 +8528,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9182,7 +8568,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -9232,7 +8617,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9262,7 +8646,6 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9293,7 +8676,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9342,7 +8724,6 @@ export interface operations {
             409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9350,13 +8731,7 @@ export interface operations {
     keys_get: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller has; `*`: anything.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-none-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["KeyId"];
             };
@@ -9367,29 +8742,16 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Key"];
                 };
             };
-            /** @description The caller has the newest. */
-            304: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9397,13 +8759,7 @@ export interface operations {
     keys_revoke: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["KeyId"];
             };
@@ -9414,8 +8770,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9426,8 +8780,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9475,7 +8827,6 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9483,13 +8834,7 @@ export interface operations {
     me_get: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller has; `*`: anything.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-none-match"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -9498,27 +8843,14 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Me"];
                 };
             };
-            /** @description The caller has the newest. */
-            304: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9526,13 +8858,7 @@ export interface operations {
     me_change: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-match"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -9550,8 +8876,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9562,10 +8886,8 @@ export interface operations {
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
             408: components["responses"]["body_timeout"];
-            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9604,7 +8926,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
+            429: components["responses"]["too_many_tries"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -9635,54 +8957,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
-            500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
-        };
-    };
-    members_get: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller has; `*`: anything.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-none-match"?: string;
-            };
-            path: {
-                id: components["schemas"]["UserId"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Member"];
-                };
-            };
-            /** @description The caller has the newest. */
-            304: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            400: components["responses"]["missing_required_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
-            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
-            404: components["responses"]["not_found"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9690,13 +8964,7 @@ export interface operations {
     members_remove: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["UserId"];
             };
@@ -9716,8 +8984,6 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9725,13 +8991,7 @@ export interface operations {
     members_change: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-match"?: string;
-            };
+            header?: never;
             path: {
                 id: components["schemas"]["UserId"];
             };
@@ -9751,8 +9011,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9765,10 +9023,8 @@ export interface operations {
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict"];
-            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9801,19 +9057,12 @@ export interface operations {
                 };
                 content?: never;
             };
-            429: components["responses"]["rate_limit_exceeded"];
         };
     };
     orgs_own: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller has; `*`: anything.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-none-match"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -9822,29 +9071,16 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Org"];
                 };
             };
-            /** @description The caller has the newest. */
-            304: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9852,13 +9088,7 @@ export interface operations {
     orgs_rename: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-match"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -9876,8 +9106,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9889,10 +9117,8 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
-            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9918,7 +9144,6 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9943,7 +9168,6 @@ export interface operations {
             };
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9951,13 +9175,7 @@ export interface operations {
     orgs_create_own: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description The same request under the same key is done once, and its answer kept for a day.
-                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
-                 */
-                "idempotency-key"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -9985,10 +9203,9 @@ export interface operations {
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
             408: components["responses"]["body_timeout"];
-            409: components["responses"]["conflict.idempotency_mismatch"];
+            409: components["responses"]["conflict"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -10015,7 +9232,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -10023,13 +9239,7 @@ export interface operations {
     quotas_get: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller has; `*`: anything.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-none-match"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -10038,29 +9248,16 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Quotas"];
                 };
             };
-            /** @description The caller has the newest. */
-            304: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -10068,13 +9265,7 @@ export interface operations {
     quotas_put: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-match"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -10103,8 +9294,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10116,10 +9305,8 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
-            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -10149,7 +9336,6 @@ export interface operations {
             400: components["responses"]["invalid_parameter"];
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -10172,7 +9358,6 @@ export interface operations {
             };
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -10197,7 +9382,6 @@ export interface operations {
             };
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -10223,131 +9407,6 @@ export interface operations {
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
-            500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
-        };
-    };
-    templates_list: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["EndpointTemplates"];
-                };
-            };
-            400: components["responses"]["missing_required_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
-            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
-            404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
-            500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
-        };
-    };
-    templates_get: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description Tags of what the caller has; `*`: anything.
-                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
-                 */
-                "if-none-match"?: string;
-            };
-            path: {
-                /** @example text-classifier */
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["EndpointTemplate"];
-                };
-            };
-            /** @description The caller has the newest. */
-            304: {
-                headers: {
-                    /** @description The resource's strong tag, for `if-match`. */
-                    etag?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            400: components["responses"]["missing_required_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
-            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
-            404: components["responses"]["not_found"];
-            412: components["responses"]["precondition_failed"];
-            429: components["responses"]["rate_limit_exceeded"];
-            500: components["responses"]["internal_error"];
-            503: components["responses"]["store_unavailable"];
-        };
-    };
-    templates_create: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description The same request under the same key is done once, and its answer kept for a day.
-                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
-                 */
-                "idempotency-key"?: string;
-            };
-            path: {
-                /** @example text-classifier */
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "name": "inbox"
-                 *     }
-                 */
-                "application/json": components["schemas"]["FromTemplate"];
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Changed_TemplatedEndpoint"];
-                };
-            };
-            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
-            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
-            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
-            404: components["responses"]["not_found"];
-            408: components["responses"]["body_timeout"];
-            409: components["responses"]["conflict.idempotency_mismatch"];
-            413: components["responses"]["body_too_large"];
-            422: components["responses"]["unprocessable"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -10386,7 +9445,6 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };

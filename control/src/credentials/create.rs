@@ -36,6 +36,7 @@ pub(crate) struct NewCredential {
     responses(
         (status = 201, body = Changed<Credential>),
         (status = 409, description = "idempotency_mismatch"),
+        (status = 503, description = "vault_unavailable"),
     ),
 )]
 pub(crate) async fn create(admin: Admin, State(app): State<App>, body: Body<NewCredential>) -> Answer {

@@ -28,7 +28,10 @@ pub(crate) struct NewSecret {
     path = "/v1/credentials/{id}/secret",
     params(("id" = CredentialId, Path)),
     request_body(content = NewSecret, example = json!({"secret": "sk-another"})),
-    responses((status = 200, body = Changed<super::Credential>)),
+    responses(
+        (status = 200, body = Changed<super::Credential>),
+        (status = 503, description = "vault_unavailable"),
+    ),
 )]
 pub(crate) async fn rotate(
     admin: Admin,

@@ -128,9 +128,10 @@ fn service(settings: &Settings) -> anyhow::Result<Option<Box<dyn MasterKeys>>> {
 /// Names of local keys begin so.
 const LOCAL: &str = "local:";
 
-/// A ring in memory.
+/// A ring in memory; and the vault's, which may have wrapped before there was another.
 struct Local {
     ring: Ring,
+    vault_ring: Ring,
     current: String,
 }
 
@@ -145,16 +146,17 @@ impl Local {
             }
             (None, None) => settings.vault_ring.clone(),
         };
-        Ok(Self::new(ring))
+        Ok(Self::new(ring, settings.vault_ring.clone()))
     }
 
-    fn new(ring: Ring) -> Self {
+    fn new(ring: Ring, vault_ring: Ring) -> Self {
         let current = name(ring.current().0);
-        Self { ring, current }
+        Self { ring, vault_ring, current }
     }
 
     fn key(&self, name: &str) -> Option<&[u8; KEY_BYTES]> {
-        self.ring.get(name.strip_prefix(LOCAL)?)
+        let kid = name.strip_prefix(LOCAL)?;
+        self.ring.get(kid).or_else(|| self.vault_ring.get(kid))
     }
 }
 
@@ -202,7 +204,7 @@ mod tests {
     use crate::platform::fixed::Fixed;
 
     fn masters(ring: &str) -> Masters {
-        let local = Local::new(Ring::parse(ring).unwrap());
+        let local = Local::new(Ring::parse(ring).unwrap(), Ring::parse(&self::ring("v", "33")).unwrap());
         Masters { first: Box::new(local), others: Vec::new() }
     }
 
@@ -224,6 +226,9 @@ mod tests {
         for elsewhere in [Wrapped { number: 2, ..here }, Wrapped { org: OrgId::new(0, [2; 10]), ..here }] {
             assert!(both.unwrap("local:a", elsewhere, &wrapped).await.is_err(), "{elsewhere:?}");
         }
+        let before = masters(&ring("v", "33"));
+        let wrapped_before = before.wrap(&Fixed::new(), here, &key).await.unwrap();
+        assert_eq!(both.unwrap("local:v", here, &wrapped_before).await.unwrap(), key, "the vault's own ring");
         let new = masters(&ring("b", "22"));
         assert!(!new.knows("local:a") && both.knows("local:a"));
         assert!(new.unwrap("local:a", here, &wrapped).await.is_err());

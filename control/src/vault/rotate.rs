@@ -39,6 +39,7 @@ pub(crate) struct Rotated {
     responses(
         (status = 201, body = Rotated),
         (status = 409, description = "conflict"),
+        (status = 503, description = "vault_unavailable"),
     ),
 )]
 pub(crate) async fn rotate(

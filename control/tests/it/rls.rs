@@ -51,6 +51,13 @@ const TENANT_TABLES: [&str; 39] = [
     "blobs",
 ];
 
+/// What no tenant may do to the vault.
+const OF_THE_VAULT: [&str; 3] = [
+    "UPDATE data_keys SET number = 9",
+    "UPDATE vault_move SET copies = false",
+    "UPDATE credentials SET uses = 0",
+];
+
 async fn fill(bed: &Bed) -> (crate::bed::Org, crate::bed::Org) {
     let (a, b) = (bed.org("a").await, bed.org("b").await);
     let secret = json!({"name": "c", "origin": "http://127.0.0.1:9", "secret": "sk-123"});
@@ -187,9 +194,6 @@ async fn the_tenant_role_cannot_write_for_another_org_nor_change_what_is_immutab
         ),
         "UPDATE versions SET config = '{}'".to_owned(),
         "UPDATE keys SET digest = digest".to_owned(),
-        "UPDATE data_keys SET number = 9".to_owned(),
-        "UPDATE vault_move SET copies = false".to_owned(),
-        "UPDATE credentials SET uses = 0".to_owned(),
         "UPDATE orgs SET suspended = false".to_owned(),
         "UPDATE evals SET testing_criteria = testing_criteria".to_owned(),
         "UPDATE eval_runs SET data_source = data_source".to_owned(),
@@ -240,7 +244,8 @@ async fn the_tenant_role_cannot_write_for_another_org_nor_change_what_is_immutab
         format!("INSERT INTO blobs (org_id, id, bytes) VALUES ('{b}', '{b}', 0)"),
         "SET ROLE alphagate_system".to_owned(),
     ];
-    for sql in refused.into_iter().chain(of_policies(&b)) {
+    let of_the_vault = OF_THE_VAULT.map(str::to_owned);
+    for sql in refused.into_iter().chain(of_policies(&b)).chain(of_the_vault) {
         let mut tx = db.begin().await.unwrap();
         sqlx::query("SELECT set_config('app.org_id', $1, true)").bind(&a).execute(&mut *tx).await.unwrap();
         let error = sqlx::query(AssertSqlSafe(sql.clone())).execute(&mut *tx).await.expect_err(&sql);
