@@ -228,9 +228,6 @@ async fn the_tenant_role_cannot_write_for_another_org_nor_change_what_is_immutab
         "SELECT * FROM outbox".to_owned(),
         "DELETE FROM usage_events".to_owned(),
         "SELECT * FROM catalog".to_owned(),
-        "SELECT * FROM catalog_publishers".to_owned(),
-        "SELECT * FROM install_updates".to_owned(),
-        "SELECT * FROM caller_idempotency".to_owned(),
         "SELECT usage_events_partitions(1)".to_owned(),
         "ALTER TABLE keys DISABLE ROW LEVEL SECURITY".to_owned(),
         "UPDATE jobs SET spec = spec".to_owned(),
@@ -255,6 +252,21 @@ async fn the_tenant_role_cannot_write_for_another_org_nor_change_what_is_immutab
     sqlx::query("SELECT set_config('app.org_id', $1, true)").bind(&a).execute(&mut *tx).await.unwrap();
     let sql = AssertSqlSafe(format!("UPDATE endpoints SET description = 'x' WHERE org_id = '{b}'"));
     assert_eq!(sqlx::query(sql).execute(&mut *tx).await.unwrap().rows_affected(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_tenant_role_reads_nothing_that_is_of_all_orgs() {
+    let bed = Bed::start().await;
+    let mut db = connect(&bed.database.name, Some(TENANT)).await;
+    for sql in [
+        "SELECT * FROM catalog_publishers",
+        "SELECT * FROM install_updates",
+        "SELECT * FROM caller_idempotency",
+        "DELETE FROM caller_idempotency",
+    ] {
+        let error = sqlx::query(sql).execute(&mut db).await.expect_err(sql);
+        assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("42501"), "{sql}: {error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
