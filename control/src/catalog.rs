@@ -120,11 +120,11 @@ pub(crate) async fn list(
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, publisher_id, publisher_name, name, description, payer, limits, live_version, origins, created_at
          FROM catalog
-         WHERE ($1::uuid IS NULL OR id < $1)
+         WHERE id < $1
             AND strpos(lower(name || ' ' || description || ' ' || publisher_name), lower($2)) > 0
          ORDER BY id DESC LIMIT $3",
     )
-    .bind(wanted.after)
+    .bind(wanted.before())
     .bind(search)
     .bind(wanted.rows)
     .fetch_all(app.system())
