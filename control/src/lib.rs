@@ -29,6 +29,7 @@ mod installs;
 mod jobs;
 pub mod keygen;
 mod keys;
+pub mod log;
 mod mail;
 mod members;
 mod names;
