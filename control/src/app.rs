@@ -47,8 +47,8 @@ impl App {
     pub fn new(settings: Settings, platform: Arc<dyn Platform>) -> anyhow::Result<(Self, Inbox)> {
         let (courier, inbox) = Courier::new(settings.push_wait);
         let inner = Inner {
-            tenants: Tenants::new(store::pool(&settings, &settings.database_url)?),
-            system: store::pool(&settings, &settings.system_database_url)?,
+            tenants: Tenants::new(store::pool(&settings, &settings.database_url, Some(store::FOR_VALUES))?),
+            system: store::pool(&settings, &settings.system_database_url, None)?,
             vault: Vault::open(&settings)?,
             edge: EdgeClient::new(&settings)?,
             courier,

@@ -132,13 +132,13 @@ pub(crate) async fn list(
         "SELECT id, publisher_id, publisher_name, name, description, tags, payer, limits, live_version, origins,
             created_at
          FROM catalog
-         WHERE ($1::uuid IS NULL OR id < $1)
+         WHERE id < $1
             AND ($2::text IS NULL OR words @@ to_tsquery('simple', $2) OR publisher_id = ANY (
                 ARRAY (SELECT id FROM catalog_publishers WHERE words @@ to_tsquery('simple', $2))))
             AND ($4::text IS NULL OR tags @> ARRAY[$4])
          ORDER BY id DESC LIMIT $3",
     )
-    .bind(wanted.after)
+    .bind(wanted.before())
     .bind(words(&search))
     .bind(wanted.rows)
     .bind(query.tag)

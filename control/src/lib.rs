@@ -31,6 +31,7 @@ mod installs;
 mod jobs;
 pub mod keygen;
 mod keys;
+pub mod log;
 mod mail;
 mod members;
 mod names;

@@ -1,11 +1,10 @@
 //! `alphagate-control`: serve, migrate, keygen, audit, vault. Logs are JSON lines on stderr.
 
 use alphagate_control::{
-    audit::command, keygen, openapi, platform::Host, serve, settings::Settings, store, vault,
+    audit::command, keygen, log, openapi, platform::Host, serve, settings::Settings, store, vault,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
 
 #[derive(Parser)]
 #[command(name = "alphagate-control", version, about = "The control plane of Alpha Gate")]
@@ -43,15 +42,12 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_env("AG_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_span_list(false)
-        .with_writer(std::io::stderr)
-        .with_env_filter(filter)
-        .init();
-    match run(cli.command).await {
+    let log = log::start();
+    let done = tokio::select! {
+        done = run(cli.command) => done,
+        () = log.watch() => Ok(()),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "failed");

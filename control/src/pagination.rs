@@ -10,6 +10,7 @@ use alphagate_contract::{
 };
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
+use uuid::Uuid;
 
 /// Items of a page if the caller does not say.
 const LIMIT_DEFAULT: i64 = 20;
@@ -103,6 +104,13 @@ impl List<'_> {
             |place: String| app.vault().texts().seal(app.platform(), &self.purpose(), place.as_bytes());
         let next_cursor = last.map(seal).transpose()?.map(hex::encode);
         Ok(Page { data, next_cursor })
+    }
+}
+
+impl Wanted<Uuid> {
+    /// What the ids of the page are smaller than: an index finds them by it, also in a plan that is made for all values.
+    pub(crate) fn before(&self) -> Uuid {
+        self.after.unwrap_or(Uuid::max())
     }
 }
 

@@ -22,13 +22,29 @@ const STATEMENT_TIMEOUT: &str = "15s";
 const LOCK_TIMEOUT: &str = "10s";
 /// How long a connection may lie idle inside a transaction: longer than any push to the edge.
 const IDLE_IN_TRANSACTION_TIMEOUT: &str = "120s";
+/// Postgres's setting of that name.
+type PlanCacheMode = &'static str;
+/// A tenant's statements are planned for their values: lists have filters that are not asked for (`$2 IS NULL OR …`), and
+/// with one plan for all values the last page of a list would read everything before it.
+pub(crate) const FOR_VALUES: PlanCacheMode = "force_custom_plan";
+/// The name under which a migration is seen in `pg_stat_activity`.
+pub const MIGRATOR: &str = "alphagate-migrate";
+/// How long a migration waits for a lock: everybody else waits behind it. Less than Postgres's `deadlock_timeout` (1 s), so
+/// that in a deadlock it is the migration that gives way, and no program at work.
+const MIGRATE_LOCK_TIMEOUT: &str = "500ms";
+/// How often a migration is tried when programs at work are in its way: two minutes, if each try waits.
+const MIGRATE_ATTEMPTS_AT_WORK: u32 = 150;
 /// How often a migration is tried when another database of the cluster touches the same roles.
 const MIGRATE_ATTEMPTS: u32 = 5;
-/// Pause between two of those attempts.
-const MIGRATE_PAUSE: Duration = Duration::from_millis(200);
+/// Pause between two of those attempts: the time of those who have waited behind it.
+const MIGRATE_PAUSE: Duration = Duration::from_millis(300);
 
 /// A pool that heals by itself: it tests a connection before it hands it out, and waits a bounded time for one.
-pub(crate) fn pool(settings: &Settings, url: &Secret<String>) -> anyhow::Result<PgPool> {
+pub(crate) fn pool(
+    settings: &Settings,
+    url: &Secret<String>,
+    plans: Option<PlanCacheMode>,
+) -> anyhow::Result<PgPool> {
     let options: PgConnectOptions = url.reveal().parse().context("a database URL cannot be read")?;
     let options = options
         .application_name("alphagate-control")
@@ -37,6 +53,7 @@ pub(crate) fn pool(settings: &Settings, url: &Secret<String>) -> anyhow::Result<
             ("lock_timeout", LOCK_TIMEOUT),
             ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT),
         ])
+        .options(plans.map(|mode| ("plan_cache_mode", mode)))
         .disable_statement_logging();
     Ok(PgPoolOptions::new()
         .max_connections(settings.database_connections_max)
@@ -51,24 +68,36 @@ pub(crate) fn pool(settings: &Settings, url: &Secret<String>) -> anyhow::Result<
 /// When the database cannot be reached or a migration fails.
 pub async fn migrate(owner_url: &str) -> anyhow::Result<()> {
     let options: PgConnectOptions = owner_url.parse().context("the database URL cannot be read")?;
-    let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await?;
+    let options = options.application_name(MIGRATOR).options([("lock_timeout", MIGRATE_LOCK_TIMEOUT)]);
     let mut attempt = 1;
     loop {
-        match MIGRATIONS.run(&pool).await {
+        // A connection for each attempt: one that failed may have left its transaction open.
+        let pool = PgPoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let done = MIGRATIONS.run(&pool).await;
+        pool.close().await;
+        match done {
             Ok(()) => return Ok(()),
-            Err(error) if attempt < MIGRATE_ATTEMPTS && is_race(&error) => attempt += 1,
+            Err(error) if attempt < attempts(&error) => {
+                tracing::info!(attempt, %error, "a migration gives way, and is tried again");
+                attempt += 1;
+            }
             Err(error) => return Err(error.into()),
         }
         tokio::time::sleep(MIGRATE_PAUSE).await;
     }
 }
 
-/// Whether another database of the cluster was changing the same roles.
-fn is_race(error: &sqlx::migrate::MigrateError) -> bool {
+/// How often a migration is tried that fails like this: once, unless others were in its way.
+fn attempts(error: &sqlx::migrate::MigrateError) -> u32 {
     let text = error.to_string();
-    ["tuple concurrently updated", "deadlock detected", "already exists"]
-        .iter()
-        .any(|race| text.contains(race))
+    let is = |races: &[&str]| races.iter().any(|race| text.contains(race));
+    if is(&["lock timeout", "deadlock detected"]) {
+        MIGRATE_ATTEMPTS_AT_WORK
+    } else if is(&["tuple concurrently updated", "already exists"]) {
+        MIGRATE_ATTEMPTS
+    } else {
+        1
+    }
 }
 
 #[derive(Debug, sqlx::FromRow)]

@@ -175,12 +175,12 @@ pub(crate) async fn list(
         "SELECT id, created_at, seen_at, least(expires_at, seen_at + make_interval(secs => $4)) AS expires_at,
             address, user_agent
          FROM sessions
-         WHERE user_id = $1 AND ($2::uuid IS NULL OR id < $2)
+         WHERE user_id = $1 AND id < $2
             AND expires_at > now() AND seen_at > now() - make_interval(secs => $4)
          ORDER BY id DESC LIMIT $3",
     )
     .bind(caller.user.uuid())
-    .bind(wanted.after)
+    .bind(wanted.before())
     .bind(wanted.rows)
     .bind(app.settings().session_idle.as_secs_f64())
     .fetch_all(app.system())

@@ -1,6 +1,7 @@
 //! `GET /v1/jobs` and `GET /v1/jobs/{id}`: newest first, with what a job was told, what it did, and every attempt.
 //!
-//! A list's query names only the filters that are asked for: each combination finds an index of its own.
+//! A list's query names only the filters that are asked for: each combination finds an index of its own, or compares the
+//! entries of the index `jobs_searched`.
 
 use super::view::{Artefact, Attempt, AttemptRow, Job, Row, State, columns};
 use crate::{
@@ -87,9 +88,26 @@ impl JobsQuery {
         Ok(())
     }
 
+    /// Whether no index is ordered by what is asked for: then entries of an index are compared, and no rows.
+    const fn compares(&self) -> bool {
+        self.language.is_some() || self.label.is_some() || self.owner.is_some() || self.search.is_some()
+    }
+
     fn sql(&self, org: OrgId, after: Option<Uuid>, rows: i64) -> QueryBuilder<Postgres> {
         let mut sql = QueryBuilder::new(concat!("SELECT ", columns!(), " FROM jobs WHERE org_id = "));
         sql.push_bind(org.uuid());
+        if self.compares() {
+            sql.push(" AND id = ANY(ARRAY(SELECT id FROM jobs WHERE org_id = ").push_bind(org.uuid());
+            self.page(&mut sql, after, rows);
+            sql.push(")) ORDER BY id DESC");
+        } else {
+            self.page(&mut sql, after, rows);
+        }
+        sql
+    }
+
+    /// The filters, the order and the end.
+    fn page(&self, sql: &mut QueryBuilder<Postgres>, after: Option<Uuid>, rows: i64) {
         if let Some(state) = self.state {
             sql.push(" AND state = ").push_bind(word(state));
         }
@@ -130,7 +148,6 @@ impl JobsQuery {
             sql.push(" AND id < ").push_bind(after);
         }
         sql.push(" ORDER BY id DESC LIMIT ").push_bind(rows);
-        sql
     }
 }
 

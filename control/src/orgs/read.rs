@@ -28,10 +28,10 @@ pub(crate) async fn list(
     let wanted = list.page::<Uuid>(&app, &query)?;
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, name, suspended, created_at FROM orgs
-         WHERE $1::uuid IS NULL OR id < $1
+         WHERE id < $1
          ORDER BY id DESC LIMIT $2",
     )
-    .bind(wanted.after)
+    .bind(wanted.before())
     .bind(wanted.rows)
     .fetch_all(app.system())
     .await?;

@@ -127,13 +127,12 @@ pub(crate) async fn list(
 ) -> Answer<Json<Page<RunnerView>>> {
     let list = List { org: None, name: "runners" };
     let wanted = list.page::<Uuid>(&app, &query)?;
-    let rows: Vec<Row> =
-        sqlx::query_as(select!("FROM runners WHERE $2::uuid IS NULL OR id < $2 ORDER BY id DESC LIMIT $3"))
-            .bind(alive_ms(&app))
-            .bind(wanted.after)
-            .bind(wanted.rows)
-            .fetch_all(app.system())
-            .await?;
+    let rows: Vec<Row> = sqlx::query_as(select!("FROM runners WHERE id < $2 ORDER BY id DESC LIMIT $3"))
+        .bind(alive_ms(&app))
+        .bind(wanted.before())
+        .bind(wanted.rows)
+        .fetch_all(app.system())
+        .await?;
     let runners = rows.into_iter().map(RunnerView::from).collect();
     Ok(Json(list.answer(&app, wanted.size(), runners, |runner: &RunnerView| runner.id.uuid())?))
 }

@@ -175,9 +175,9 @@ pub(crate) async fn list(
     let wanted = list.page::<Uuid>(&app, &query)?;
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, name, created_at, revoked_at FROM runner_tokens
-         WHERE $1::uuid IS NULL OR id < $1 ORDER BY id DESC LIMIT $2",
+         WHERE id < $1 ORDER BY id DESC LIMIT $2",
     )
-    .bind(wanted.after)
+    .bind(wanted.before())
     .bind(wanted.rows)
     .fetch_all(app.system())
     .await?;

@@ -252,3 +252,36 @@ async fn sigterm_finishes_what_has_begun_and_every_line_of_the_log_is_json_with_
         bed.edge.delay(Duration::ZERO);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_log_that_nobody_reads_stops_no_request() {
+    let bed = Bed::start().await;
+    let mut command = program();
+    command.arg("serve").envs(environment(&bed.secrets, &bed.database, bed.edge.url()));
+    let mut child = command.spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let url = loop {
+        let line: Value = serde_json::from_str(&log.next_line().await.unwrap().unwrap()).unwrap();
+        if line["message"] == "listening" {
+            break format!("http://{}", text(&line["address"]));
+        }
+    };
+    // From here on nobody reads: a pipe holds 64 KiB, and each request writes a line of more than 200 bytes.
+    for number in 0..600 {
+        let request = bed.http.get(format!("{url}/healthz")).timeout(Duration::from_secs(20));
+        let id = format!("unread-{number}-{}", "x".repeat(40));
+        let answer = request.header("x-request-id", id).send().await;
+        assert_eq!(answer.unwrap_or_else(|error| panic!("request {number}: {error}")).status(), 200);
+    }
+    let reading = tokio::spawn(async move {
+        let mut unread = 0;
+        while let Some(line) = log.next_line().await.unwrap() {
+            unread += usize::from(line.contains("unread-"));
+        }
+        unread
+    });
+    let pid = child.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(child.wait().await.unwrap().success());
+    assert_eq!(reading.await.unwrap(), 600, "what waited is written once somebody reads");
+}

@@ -58,7 +58,8 @@ const OF_THE_VAULT: [&str; 3] = [
     "UPDATE credentials SET uses = 0",
 ];
 
-async fn fill(bed: &Bed) -> (crate::bed::Org, crate::bed::Org) {
+/// Two orgs; the first has rows in every tenant's table.
+pub async fn fill(bed: &Bed) -> (crate::bed::Org, crate::bed::Org) {
     let (a, b) = (bed.org("a").await, bed.org("b").await);
     let secret = json!({"name": "c", "origin": "http://127.0.0.1:9", "secret": "sk-123"});
     let credential = bed.make(&a, "/v1/credentials", secret).await;
@@ -132,7 +133,7 @@ async fn count(db: &mut PgConnection, table: &str) -> i64 {
     count
 }
 
-fn uuid(id: &str) -> String {
+pub fn uuid(id: &str) -> String {
     id.split_once('_').unwrap().1.to_owned()
 }
 
