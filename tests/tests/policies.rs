@@ -185,7 +185,8 @@ async fn an_input_over_a_threshold_is_refused_before_the_provider_is_asked_and_i
 -> Result<()> {
     let moderator = Moderator::new("input").await?;
     let stage = moderator.stage().await?;
-    let quota = json!({"quotas": [{"subject": {"kind": "org"}, "limit": {"unit": "requests", "window": "hour", "cap": 2}}]});
+    let quota =
+        json!([{"subject": {"kind": "org"}, "limit": {"unit": "requests", "window": "hour", "cap": 2}}]);
     stage.org.admin.put_quotas(&quota).await?;
     for _ in 0..3 {
         let answer = ask(&stage, "This is hate=0.7 and violence=0.31, sexual=0.9.").await?;
