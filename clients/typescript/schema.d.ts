@@ -720,10 +720,11 @@ export interface paths {
         get: operations["endpoints_get"];
         put?: never;
         post?: never;
-        delete?: never;
+        /** Deletes an endpoint: it serves nobody any more, and its name is free. One that other orgs have installed is withdrawn first. */
+        delete: operations["endpoints_delete"];
         options?: never;
         head?: never;
-        /** Changes description, visibility or terms. Made private, it takes no new installs; those that exist go on. */
+        /** Changes description, tags, visibility or terms. Made private, it takes no new installs; those that exist go on. */
         patch: operations["endpoints_change"];
         trace?: never;
     };
@@ -745,6 +746,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/endpoints/{id}/fork": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes an endpoint after one's own, with a version's configuration, or after one of the catalog, with what that shows. */
+        post: operations["endpoints_fork"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/endpoints/{id}/gate": {
         parameters: {
             query?: never;
@@ -757,6 +775,23 @@ export interface paths {
         /** Says what an endpoint demands from now on, of a publication that is running, too. */
         put: operations["gates_put"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/endpoints/{id}/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes the canary live for everybody, under the gate. */
+        post: operations["publications_promote"];
         delete?: never;
         options?: never;
         head?: never;
@@ -815,6 +850,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/endpoints/{id}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes live again what was live before, under the gate. */
+        post: operations["publications_rollback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/endpoints/{id}/versions": {
         parameters: {
             query?: never;
@@ -842,6 +894,23 @@ export interface paths {
         };
         /** Reads a version with its configuration. */
         get: operations["versions_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/endpoints/{id}/versions/{number}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Says how another version's configuration becomes this one's, as a JSON Patch. */
+        get: operations["versions_diff"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1418,7 +1487,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Reads a member. */
+        get: operations["members_get"];
         put?: never;
         post?: never;
         /** Takes a member out of the org. */
@@ -1493,6 +1563,94 @@ export interface paths {
         put?: never;
         /** Makes an org that the user owns. */
         post: operations["orgs_create_own"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists policies without what they say, newest first. */
+        get: operations["policies_list"];
+        put?: never;
+        /** Makes a policy with its first revision: from a preset, a document, or both. */
+        post: operations["policies_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/policies/presets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the presets that a policy can be made from. */
+        get: operations["policies_presets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/policies/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a policy, with what its newest revision says. */
+        get: operations["policies_get"];
+        put?: never;
+        post?: never;
+        /** Deletes a policy with its revisions, if no version that can be served refers to it. */
+        delete: operations["policies_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/policies/{id}/revisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the revisions of a policy with what they say, newest first. */
+        get: operations["policies_list_revisions"];
+        put?: never;
+        /** Makes a new revision, unless the newest one says the same (200). Versions refer to it from now on; those that exist stay under the ones that they were made under. */
+        post: operations["policies_revise"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/policies/{id}/revisions/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads one revision of a policy. */
+        get: operations["policies_get_revision"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1581,6 +1739,57 @@ export interface paths {
         post?: never;
         /** Ends a session. */
         delete: operations["sessions_revoke"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the templates, by name. */
+        get: operations["templates_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/templates/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a template. */
+        get: operations["templates_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/templates/{name}/endpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes a private endpoint with the template as its first version, a draft. */
+        post: operations["templates_create"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1856,6 +2065,7 @@ export interface components {
             installs: components["schemas"]["InstallTerms"];
             name: string;
             publisher: components["schemas"]["Publisher"];
+            tags: string[];
             /** Format: int32 */
             version: number;
         };
@@ -1885,6 +2095,17 @@ export interface components {
             visible?: components["schemas"]["Visible"] | null;
         };
         /** @description What is there after a change, and what the edge has said of it. */
+        Changed_Deleted_EndpointId: {
+            deleted: boolean;
+            /** @example ep_0198c0de00007000800000000000000a */
+            id: string;
+        } & {
+            edge: components["schemas"]["EdgeState"];
+            /** @description Where something was revoked: whether it is refused everywhere from now on. */
+            enforced?: boolean | null;
+            visible?: components["schemas"]["Visible"] | null;
+        };
+        /** @description What is there after a change, and what the edge has said of it. */
         Changed_Deleted_InstallId: {
             deleted: boolean;
             /** @example ins_0198c0de00007000800000000000000a */
@@ -1896,7 +2117,32 @@ export interface components {
             visible?: components["schemas"]["Visible"] | null;
         };
         /** @description What is there after a change, and what the edge has said of it. */
+        Changed_Deleted_PolicyId: {
+            deleted: boolean;
+            /** @example pol_0198c0de00007000800000000000000a */
+            id: string;
+        } & {
+            edge: components["schemas"]["EdgeState"];
+            /** @description Where something was revoked: whether it is refused everywhere from now on. */
+            enforced?: boolean | null;
+            visible?: components["schemas"]["Visible"] | null;
+        };
+        /** @description What is there after a change, and what the edge has said of it. */
         Changed_Endpoint: components["schemas"]["Endpoint"] & {
+            edge: components["schemas"]["EdgeState"];
+            /** @description Where something was revoked: whether it is refused everywhere from now on. */
+            enforced?: boolean | null;
+            visible?: components["schemas"]["Visible"] | null;
+        };
+        /** @description What is there after a change, and what the edge has said of it. */
+        Changed_Fork: (components["schemas"]["Endpoint"] & {
+            forked_from: components["schemas"]["ForkOrigin"];
+            /**
+             * Format: int32
+             * @description Its first version, a draft; none after another org's endpoint.
+             */
+            version?: number | null;
+        }) & {
             edge: components["schemas"]["EdgeState"];
             /** @description Where something was revoked: whether it is refused everywhere from now on. */
             enforced?: boolean | null;
@@ -1958,6 +2204,13 @@ export interface components {
             visible?: components["schemas"]["Visible"] | null;
         };
         /** @description What is there after a change, and what the edge has said of it. */
+        Changed_PolicyEntry: components["schemas"]["PolicyEntry"] & {
+            edge: components["schemas"]["EdgeState"];
+            /** @description Where something was revoked: whether it is refused everywhere from now on. */
+            enforced?: boolean | null;
+            visible?: components["schemas"]["Visible"] | null;
+        };
+        /** @description What is there after a change, and what the edge has said of it. */
         Changed_Publication: components["schemas"]["Publication"] & {
             edge: components["schemas"]["EdgeState"];
             /** @description Where something was revoked: whether it is refused everywhere from now on. */
@@ -1975,6 +2228,20 @@ export interface components {
         /** @description What is there after a change, and what the edge has said of it. */
         Changed_RotatedKey: (components["schemas"]["MintedKey"] & {
             replaces: components["schemas"]["KeyId"];
+        }) & {
+            edge: components["schemas"]["EdgeState"];
+            /** @description Where something was revoked: whether it is refused everywhere from now on. */
+            enforced?: boolean | null;
+            visible?: components["schemas"]["Visible"] | null;
+        };
+        /** @description What is there after a change, and what the edge has said of it. */
+        Changed_TemplatedEndpoint: (components["schemas"]["Endpoint"] & {
+            template: string;
+            /**
+             * Format: int32
+             * @description Its first version, a draft.
+             */
+            version: number;
         }) & {
             edge: components["schemas"]["EdgeState"];
             /** @description Where something was revoked: whether it is refused everywhere from now on. */
@@ -2257,6 +2524,7 @@ export interface components {
             /** Format: int32 */
             live?: number | null;
             name: components["schemas"]["EndpointName"];
+            tags: components["schemas"]["Tags"];
             visibility: components["schemas"]["Visibility"];
             /** Format: date-time */
             withdrawn_at?: string | null;
@@ -2265,6 +2533,7 @@ export interface components {
         EndpointChange: {
             description?: components["schemas"]["Description"] | null;
             installs?: components["schemas"]["InstallTerms"] | null;
+            tags?: components["schemas"]["Tags"] | null;
             visibility?: components["schemas"]["Visibility"] | null;
         };
         /** @example ep_0198c0de00007000800000000000000a */
@@ -2274,6 +2543,18 @@ export interface components {
          * @example haiku
          */
         EndpointName: string;
+        /** @description A configuration to begin with. */
+        EndpointTemplate: {
+            description: string;
+            name: string;
+            tags: string[];
+            /** @description The version that is made; its targets lack only a credential. */
+            version: components["schemas"]["VersionConfig"];
+        };
+        /** @description All templates. */
+        EndpointTemplates: {
+            data: components["schemas"]["EndpointTemplate"][];
+        };
         /** @description An eval as OpenAI's SDKs read it. */
         Eval: {
             /** Format: int64 */
@@ -2362,6 +2643,35 @@ export interface components {
         /** @description The request of somebody who has forgotten their password. */
         ForgottenPassword: {
             email: components["schemas"]["Email"];
+        };
+        /** @description A new endpoint, and what it was made after. */
+        Fork: components["schemas"]["Endpoint"] & {
+            forked_from: components["schemas"]["ForkOrigin"];
+            /**
+             * Format: int32
+             * @description Its first version, a draft; none after another org's endpoint.
+             */
+            version?: number | null;
+        };
+        /** @description What was copied. */
+        ForkOrigin: {
+            endpoint: components["schemas"]["EndpointId"];
+            publisher: components["schemas"]["OrgId"];
+            /**
+             * Format: int32
+             * @description The version whose configuration was copied; none of another org's endpoint.
+             */
+            version?: number | null;
+        };
+        /** @description The request; what is not named is the template's. */
+        FromTemplate: {
+            /** @description Another provider's base URL, for every target. */
+            base_url?: string | null;
+            credential?: components["schemas"]["CredentialId"] | null;
+            description?: components["schemas"]["Description"] | null;
+            /** @description Another model, for every target. */
+            model?: string | null;
+            name: components["schemas"]["EndpointName"];
         };
         /** @description What an endpoint demands. */
         Gate: {
@@ -2585,6 +2895,11 @@ export interface components {
             name: components["schemas"]["EndpointName"];
             payer: components["schemas"]["Payer"];
             publisher: components["schemas"]["OrgId"];
+            /**
+             * Format: int32
+             * @description Where it stays on an older one: the version that is live.
+             */
+            update_available?: number | null;
             /**
              * Format: int32
              * @description The version it stays on; none: it follows what is live.
@@ -2953,6 +3268,11 @@ export interface components {
             last_id?: string | null;
             object: string;
         };
+        /**
+         * @description Which texts are looked at.
+         * @enum {string}
+         */
+        LooksAt: "input" | "output" | "both";
         /** @description The answer to a batch. */
         MadeJobs: {
             data: components["schemas"]["Job"][];
@@ -3042,6 +3362,29 @@ export interface components {
             /** Format: int64 */
             total_tokens: number;
         };
+        /**
+         * @description Texts are looked at by a model; one that is over a threshold is refused. When the model cannot be asked, or does not
+         *     know one of the categories, nothing is let through. Images and files are not looked at.
+         */
+        Moderation: {
+            /** @description Where the model is; `/moderations` is appended. */
+            base_url: string;
+            credential?: components["schemas"]["CredentialId"] | null;
+            /** @description Which texts are looked at. */
+            looks_at?: components["schemas"]["LooksAt"];
+            /** @description The model. */
+            model: string;
+            /** @description By category, the score (0 to 1) over which a text is refused. What is not named is not looked at. */
+            thresholds: {
+                [key: string]: number;
+            };
+        };
+        /** @description Who is asked how bad a text is. */
+        Moderator: {
+            base_url: string;
+            credential?: components["schemas"]["CredentialId"] | null;
+            model: string;
+        };
         /** @description Combines others by a formula. */
         Multi: {
             /** @description The formula, over the names of its graders. */
@@ -3093,6 +3436,8 @@ export interface components {
             description?: components["schemas"]["Description"];
             installs?: components["schemas"]["InstallTerms"];
             name: components["schemas"]["EndpointName"];
+            /** @description What the catalog is filtered by. */
+            tags?: components["schemas"]["Tags"];
             visibility?: components["schemas"]["Visibility"];
         };
         /** @description The request. */
@@ -3107,6 +3452,16 @@ export interface components {
             data_source: Record<string, never>;
             metadata?: components["schemas"]["Metadata"] | null;
             name?: components["schemas"]["Label"] | null;
+        };
+        /** @description The request. */
+        NewFork: {
+            description?: components["schemas"]["Description"] | null;
+            name: components["schemas"]["EndpointName"];
+            /**
+             * Format: int32
+             * @description Of one's own endpoint: the version to begin with; if left out, what is live, or else the newest.
+             */
+            version?: number | null;
         };
         /** @description The request. */
         NewGate: {
@@ -3212,6 +3567,26 @@ export interface components {
         NewPassword: {
             current: components["schemas"]["Password"];
             password: components["schemas"]["Password"];
+        };
+        /** @description The request: `preset`, `policy`, or both. */
+        NewPolicy: {
+            description?: components["schemas"]["Description"];
+            moderator?: components["schemas"]["Moderator"] | null;
+            name: components["schemas"]["PolicyName"];
+            policy?: components["schemas"]["PolicyDocument"] | null;
+            preset?: components["schemas"]["PresetName"] | null;
+        };
+        /** @description The request: all that the policy says from now on, as when one is made. */
+        NewPolicyRevision: {
+            description?: components["schemas"]["Description"] | null;
+            /**
+             * Format: int32
+             * @description Refused (409) if the newest revision is another one.
+             */
+            expected_revision?: number | null;
+            moderator?: components["schemas"]["Moderator"] | null;
+            policy?: components["schemas"]["PolicyDocument"] | null;
+            preset?: components["schemas"]["PresetName"] | null;
         };
         /** @description The request. */
         NewPublication: {
@@ -3368,6 +3743,16 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page as callers read it. */
+        Page_PolicyEntry: {
+            data: components["schemas"]["PolicyEntry"][];
+            next_cursor?: string | null;
+        };
+        /** @description A page as callers read it. */
+        Page_PolicyRevision: {
+            data: components["schemas"]["PolicyRevision"][];
+            next_cursor?: string | null;
+        };
+        /** @description A page as callers read it. */
         Page_Publication: {
             data: components["schemas"]["Publication"][];
             next_cursor?: string | null;
@@ -3422,8 +3807,105 @@ export interface components {
          * @enum {string}
          */
         Payer: "publisher" | "installer";
+        /**
+         * @description What happens when a kind of personal data is found; the stricter one is the greater.
+         * @enum {string}
+         */
+        PiiAction: "redact" | "refuse";
+        /** @description What requests and answers must satisfy. Every part is optional; what is not said is not demanded. */
+        PolicyDocument: {
+            /** @description Fields that callers may not set (`instructions` and any parameter). */
+            locked?: string[];
+            /** @description Who looks at texts, and what is too much. */
+            moderation?: components["schemas"]["Moderation"][];
+            /** @description What happens to personal data in the caller's text, by its kind. */
+            pii?: {
+                [key: string]: components["schemas"]["PiiAction"];
+            };
+            retention?: components["schemas"]["Retention"] | null;
+            /** @description What a request must look like. */
+            shape?: components["schemas"]["RequestShape"];
+        };
+        /** @description A policy as its org reads it. */
+        PolicyEntry: {
+            /** Format: date-time */
+            changed_at: string;
+            /** Format: date-time */
+            created_at: string;
+            description: string;
+            id: components["schemas"]["PolicyId"];
+            name: components["schemas"]["PolicyName"];
+            policy?: components["schemas"]["PolicyDocument"] | null;
+            /**
+             * Format: int32
+             * @description The newest revision.
+             */
+            revision: number;
+        };
+        /** @example pol_0198c0de00007000800000000000000a */
+        PolicyId: string;
+        /**
+         * @description The name of a policy, spelled as endpoints' names are.
+         * @example school
+         */
+        PolicyName: string;
+        /** @description A preset. */
+        PolicyPreset: {
+            description: string;
+            name: components["schemas"]["PresetName"];
+            /** @description What it says without a moderator. */
+            policy: components["schemas"]["PolicyDocument"];
+            /** @description What it says of a moderator's categories; none: it has no use for one. */
+            thresholds?: {
+                [key: string]: number;
+            };
+        };
+        /** @description Every preset. */
+        PolicyPresets: {
+            data: components["schemas"]["PolicyPreset"][];
+        };
+        /** @description A policy that a version refers to. */
+        PolicyRef: {
+            /** @description Its name. */
+            name: components["schemas"]["PolicyName"];
+            /**
+             * Format: int32
+             * @description Its revision; none: the newest when the version is created, which is what is read from then on.
+             */
+            revision?: number | null;
+        };
+        /** @description A policy that a version was created under. */
+        PolicyReference: {
+            id: components["schemas"]["PolicyId"];
+            name: components["schemas"]["PolicyName"];
+            /**
+             * Format: int32
+             * @description The newest revision; if it is another one, it holds from the next version on.
+             */
+            newest_revision: number;
+            /**
+             * Format: int32
+             * @description The revision that the version goes by.
+             */
+            revision: number;
+        };
+        /** @description A revision of a policy. */
+        PolicyRevision: {
+            /** Format: date-time */
+            created_at: string;
+            policy: components["schemas"]["PolicyDocument"];
+            /** @description The preset that it was made from. */
+            preset?: string | null;
+            /** Format: int32 */
+            revision: number;
+        };
         /** @description One job, or a batch. */
         PostedJobs: components["schemas"]["NewJob"] | components["schemas"]["NewJobs"];
+        /**
+         * @description A preset's name.
+         * @enum {string}
+         */
+        PresetName: "k-5" | "6-8" | "9-12" | "pii" | "retention-24h" | "retention-none" | "text-only";
         /** @description A provider's prices, in millionths of a US dollar per million tokens: 2.50 USD is 2,500,000. */
         Price: {
             /**
@@ -3449,7 +3931,7 @@ export interface components {
                  * @description For programs; stable.
                  * @enum {string}
                  */
-                code: "key_missing" | "invalid_api_key" | "session_invalid" | "sign_in_failed" | "role_missing" | "cross_site_request" | "token_invalid" | "authorization_pending" | "slow_down" | "access_denied" | "expired_token" | "too_many_tries" | "scope_missing" | "org_suspended" | "model_not_found" | "route_not_found" | "not_found" | "method_not_allowed" | "body_malformed" | "request_malformed" | "invalid_parameter" | "missing_required_parameter" | "previous_response_not_found" | "websocket_connection_limit_reached" | "unsupported_parameter" | "uri_too_long" | "body_too_large" | "body_timeout" | "quota_exceeded" | "concurrency_exceeded" | "upstream_rate_limited" | "upstream_rejected" | "upstream_auth" | "upstream_unreachable" | "upstream_error" | "upstream_overloaded" | "upstream_incomplete" | "upstream_timeout" | "output_schema_mismatch" | "endpoint_misconfigured" | "overloaded" | "quota_unavailable" | "config_unavailable" | "control_unavailable" | "store_unavailable" | "vault_unavailable" | "unprocessable" | "conflict" | "idempotency_mismatch" | "attempt_superseded" | "runner_unknown" | "signature_invalid" | "internal_error";
+                code: "key_missing" | "invalid_api_key" | "session_invalid" | "sign_in_failed" | "role_missing" | "cross_site_request" | "token_invalid" | "authorization_pending" | "slow_down" | "access_denied" | "expired_token" | "too_many_tries" | "scope_missing" | "org_suspended" | "model_not_found" | "route_not_found" | "not_found" | "method_not_allowed" | "body_malformed" | "request_malformed" | "invalid_parameter" | "missing_required_parameter" | "previous_response_not_found" | "websocket_connection_limit_reached" | "unsupported_parameter" | "content_policy_violation" | "uri_too_long" | "body_too_large" | "body_timeout" | "quota_exceeded" | "rate_limit_exceeded" | "concurrency_exceeded" | "upstream_rate_limited" | "upstream_rejected" | "upstream_auth" | "upstream_unreachable" | "upstream_error" | "upstream_overloaded" | "upstream_incomplete" | "upstream_timeout" | "output_schema_mismatch" | "endpoint_misconfigured" | "overloaded" | "quota_unavailable" | "config_unavailable" | "moderation_unavailable" | "control_unavailable" | "store_unavailable" | "vault_unavailable" | "unprocessable" | "conflict" | "precondition_failed" | "idempotency_mismatch" | "attempt_superseded" | "runner_unknown" | "signature_invalid" | "internal_error";
                 /** @description More, for programs. */
                 details?: unknown;
                 /** @description For people: what to do next. */
@@ -3462,6 +3944,16 @@ export interface components {
                  */
                 type: "authentication_error" | "invalid_request_error" | "permission_error" | "rate_limit_error" | "server_error";
             };
+        };
+        /** @description The request to make the canary live. */
+        Promotion: {
+            /** @description Past the gate; needs the scope `force`. */
+            force?: boolean;
+            /**
+             * Format: int32
+             * @description The version that the caller believes to be the canary; any, if left out.
+             */
+            version?: number | null;
         };
         /**
          * @description What a provider speaks.
@@ -3766,6 +4258,17 @@ export interface components {
             days: number;
         };
         /**
+         * @description A cap on how long responses are kept. Under one, nothing is kept at the provider: `allow.store`, `allow.background` and
+         *     `allow.conversation` of the version are off, because nobody here ends what lies there.
+         */
+        Retention: {
+            /**
+             * Format: int32
+             * @description Most days; 0: nothing is kept.
+             */
+            max_days: number;
+        };
+        /**
          * @description Who speaks.
          * @enum {string}
          */
@@ -3773,6 +4276,16 @@ export interface components {
         /** @description The request. */
         RoleChange: {
             role: components["schemas"]["MemberRole"];
+        };
+        /** @description The request to go back. */
+        Rollback: {
+            /**
+             * Format: int32
+             * @description What the caller believes to be live; it must be said.
+             */
+            expected_live: number | null;
+            /** @description Past the gate; needs the scope `force`. */
+            force?: boolean;
         };
         RotatedKey: components["schemas"]["MintedKey"] & {
             replaces: components["schemas"]["KeyId"];
@@ -4008,6 +4521,8 @@ export interface components {
          * @enum {string}
          */
         StringOperation: "eq" | "ne" | "like" | "ilike";
+        /** @description The tags of an endpoint. */
+        Tags: string[];
         /** @description One provider and model that can serve a version. */
         Target: {
             /** @description Where the provider's API begins, e.g. `https://api.openai.com/v1`. */
@@ -4039,6 +4554,15 @@ export interface components {
              * @description Its share among the targets of its order.
              */
             weight?: number;
+        };
+        /** @description A new endpoint after a template. */
+        TemplatedEndpoint: components["schemas"]["Endpoint"] & {
+            template: string;
+            /**
+             * Format: int32
+             * @description Its first version, a draft.
+             */
+            version: number;
         };
         /** @description Measures how alike two texts are. */
         TextSimilarity: {
@@ -4155,6 +4679,8 @@ export interface components {
             /** Format: int64 */
             first_byte_ms: number;
             flagged: string[];
+            /** @description What policies did to it: `pii:email`, `moderation:output:hate`. */
+            flags: string[];
             id: components["schemas"]["RequestId"];
             /** Format: int64 */
             input_tokens: number;
@@ -4200,6 +4726,11 @@ export interface components {
             first_byte_ms: number;
             /** @description Names of the quotas with action `flag` that this request went over. */
             flagged?: string[];
+            /**
+             * @description What policies did to it: `pii:email` (redacted), `moderation:output:hate` (over its threshold, so that the answer was
+             *     not shown). Newer edges may know more words.
+             */
+            flags?: string[];
             /** @description How it ended. */
             outcome: components["schemas"]["UsageOutcome"];
             /**
@@ -4386,6 +4917,9 @@ export interface components {
              * @description Since when it can be pinned by others; none: a draft.
              */
             first_live_at?: string | null;
+            /** @description The policies that it was made under, and their newest revisions; not in lists, and none once the endpoint is withdrawn. */
+            policies?: components["schemas"]["PolicyReference"][];
+            resolved?: components["schemas"]["VersionConfig"] | null;
             /** Format: int32 */
             version: number;
         };
@@ -4404,7 +4938,18 @@ export interface components {
              * @description Cap on `max_output_tokens`; requests without one get it.
              */
             max_output_tokens?: number | null;
+            /** @description Who looks at texts, and what is too much. */
+            moderation?: components["schemas"]["Moderation"][];
             output_schema?: components["schemas"]["OutputSchema"] | null;
+            /** @description What happens to personal data in the caller's text, by its kind. */
+            pii?: {
+                [key: string]: components["schemas"]["PiiAction"];
+            };
+            /**
+             * @description Policies of the org that hold for it besides; the stricter wins. What they come to is settled when the version is
+             *     created: a newer revision holds from the next version on.
+             */
+            policies?: components["schemas"]["PolicyRef"][];
             /** @description How quotas are asked. */
             quota_mode?: components["schemas"]["QuotaMode"];
             retain?: components["schemas"]["Retain"] | null;
@@ -4418,6 +4963,22 @@ export interface components {
             shape?: components["schemas"]["RequestShape"];
             /** @description Who can serve it; which is asked first is said by their order, weight and regions. */
             targets: components["schemas"]["Target"][];
+        };
+        /** @description How one version becomes another. */
+        VersionDiff: {
+            /**
+             * Format: int32
+             * @description The version that is patched.
+             */
+            against: number;
+            endpoint: components["schemas"]["EndpointId"];
+            /** @description The operations (RFC 6902), in order; none: their configurations are the same. */
+            patch: Record<string, never>[];
+            /**
+             * Format: int32
+             * @description What it becomes.
+             */
+            version: number;
         };
         /**
          * @description Who may install an endpoint.
@@ -4883,6 +5444,44 @@ export interface components {
                 };
             };
         };
+        /** @description `precondition_failed`: The resource is not what `if-match` or `if-none-match` says: somebody has changed it. Read it again, and decide anew. */
+        precondition_failed: {
+            headers: {
+                /** @description Quote it when you report a problem. */
+                "x-request-id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Problem"] & {
+                    error: {
+                        /** @enum {string} */
+                        code: "precondition_failed";
+                    };
+                };
+            };
+        };
+        /** @description `rate_limit_exceeded`: Too many requests. Wait as long as `retry-after` says; `ratelimit-policy` says how many there may be. */
+        rate_limit_exceeded: {
+            headers: {
+                /** @description Of draft-ietf-httpapi-ratelimit-headers, on every answer. */
+                ratelimit?: string;
+                /** @description Of draft-ietf-httpapi-ratelimit-headers, on every answer. */
+                "ratelimit-policy"?: string;
+                /** @description Seconds. */
+                "retry-after"?: number;
+                /** @description Quote it when you report a problem. */
+                "x-request-id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Problem"] & {
+                    error: {
+                        /** @enum {string} */
+                        code: "rate_limit_exceeded";
+                    };
+                };
+            };
+        };
         /** @description `request_malformed`: The request is malformed. */
         request_malformed: {
             headers: {
@@ -5055,9 +5654,17 @@ export interface components {
                 };
             };
         };
-        /** @description `too_many_tries`: Too many tries. Wait as long as `retry-after` says. */
-        too_many_tries: {
+        /**
+         * @description `too_many_tries`: Too many tries. Wait as long as `retry-after` says.
+         *
+         *     `rate_limit_exceeded`: Too many requests. Wait as long as `retry-after` says; `ratelimit-policy` says how many there may be.
+         */
+        "too_many_tries.rate_limit_exceeded": {
             headers: {
+                /** @description Of draft-ietf-httpapi-ratelimit-headers, on every answer. */
+                ratelimit?: string;
+                /** @description Of draft-ietf-httpapi-ratelimit-headers, on every answer. */
+                "ratelimit-policy"?: string;
                 /** @description Seconds. */
                 "retry-after"?: number;
                 /** @description Quote it when you report a problem. */
@@ -5068,7 +5675,7 @@ export interface components {
                 "application/json": components["schemas"]["Problem"] & {
                     error: {
                         /** @enum {string} */
-                        code: "too_many_tries";
+                        code: "too_many_tries" | "rate_limit_exceeded";
                     };
                 };
             };
@@ -5115,6 +5722,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
+            429: components["responses"]["rate_limit_exceeded"];
         };
     };
     document_asset: {
@@ -5141,6 +5749,7 @@ export interface operations {
                 };
             };
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
         };
     };
     health_healthz: {
@@ -5253,6 +5862,7 @@ export interface operations {
             };
             400: components["responses"]["invalid_parameter"];
             401: components["responses"]["key_missing.invalid_api_key"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5260,7 +5870,13 @@ export interface operations {
     orgs_create: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5287,8 +5903,10 @@ export interface operations {
             400: components["responses"]["body_malformed.request_malformed"];
             401: components["responses"]["key_missing.invalid_api_key"];
             408: components["responses"]["body_timeout"];
+            409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5296,7 +5914,13 @@ export interface operations {
     orgs_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["OrgId"];
             };
@@ -5307,14 +5931,27 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Org"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5322,7 +5959,13 @@ export interface operations {
     orgs_change: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["OrgId"];
             };
@@ -5342,6 +5985,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5352,8 +5997,10 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5381,6 +6028,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable.vault_unavailable"];
         };
@@ -5388,7 +6036,13 @@ export interface operations {
     jobs_queue_settings: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["OrgId"];
             };
@@ -5399,14 +6053,27 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["QueueSettings"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5414,7 +6081,13 @@ export interface operations {
     jobs_set_queue_settings: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["OrgId"];
             };
@@ -5434,6 +6107,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5444,8 +6119,10 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5469,6 +6146,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["key_missing.invalid_api_key"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5497,6 +6175,7 @@ export interface operations {
             };
             400: components["responses"]["invalid_parameter"];
             401: components["responses"]["key_missing.invalid_api_key"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5504,7 +6183,13 @@ export interface operations {
     runners_create_token: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5531,8 +6216,10 @@ export interface operations {
             400: components["responses"]["body_malformed.request_malformed"];
             401: components["responses"]["key_missing.invalid_api_key"];
             408: components["responses"]["body_timeout"];
+            409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5559,6 +6246,7 @@ export interface operations {
             };
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5587,6 +6275,7 @@ export interface operations {
             };
             400: components["responses"]["invalid_parameter"];
             401: components["responses"]["key_missing.invalid_api_key"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5613,6 +6302,7 @@ export interface operations {
             };
             401: components["responses"]["key_missing.invalid_api_key"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5636,6 +6326,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["key_missing.invalid_api_key"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5659,6 +6350,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["key_missing.invalid_api_key"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -5695,6 +6387,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6052,6 +6745,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6078,6 +6772,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6107,7 +6802,7 @@ export interface operations {
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
             404: components["responses"]["not_found"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6144,7 +6839,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6182,7 +6877,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6219,6 +6914,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6255,7 +6951,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6291,7 +6987,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -6331,7 +7027,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -6354,6 +7050,7 @@ export interface operations {
             };
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6392,7 +7089,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -6431,7 +7128,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -6439,8 +7136,13 @@ export interface operations {
     catalog_list: {
         parameters: {
             query?: {
-                /** @description Part of a name, description or publisher's name, in any case. */
+                /** @description Words, or their beginnings, in any case: all of them in a name and description, or in the publisher's name. */
                 q?: string;
+                /**
+                 * @description Only endpoints with this tag.
+                 * @example vision
+                 */
+                tag?: string;
                 /** @example 20 */
                 limit?: number;
                 cursor?: string;
@@ -6464,6 +7166,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6494,6 +7197,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6541,6 +7245,7 @@ export interface operations {
             409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable.vault_unavailable"];
         };
@@ -6548,7 +7253,13 @@ export interface operations {
     credentials_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["CredentialId"];
             };
@@ -6559,16 +7270,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Credential"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6576,7 +7300,13 @@ export interface operations {
     credentials_delete: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["CredentialId"];
             };
@@ -6587,6 +7317,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6598,6 +7330,8 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6638,6 +7372,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable.vault_unavailable"];
         };
@@ -6668,6 +7403,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6715,6 +7451,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6722,7 +7459,13 @@ export interface operations {
     endpoints_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EndpointId"];
             };
@@ -6733,16 +7476,68 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Endpoint"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    endpoints_delete: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
+            path: {
+                id: components["schemas"]["EndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_Deleted_EndpointId"];
+                };
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6750,7 +7545,13 @@ export interface operations {
     endpoints_change: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EndpointId"];
             };
@@ -6770,6 +7571,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6782,8 +7585,10 @@ export interface operations {
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6832,6 +7637,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6860,6 +7666,55 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    endpoints_fork: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
+            path: {
+                id: components["schemas"]["EndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "haiku-2"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewFork"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_Fork"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            408: components["responses"]["body_timeout"];
+            409: components["responses"]["conflict.idempotency_mismatch"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6867,7 +7722,13 @@ export interface operations {
     gates_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EndpointId"];
             };
@@ -6878,16 +7739,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Gate"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6895,7 +7769,13 @@ export interface operations {
     gates_put: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EndpointId"];
             };
@@ -6938,6 +7818,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6950,8 +7832,58 @@ export interface operations {
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    publications_promote: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
+            path: {
+                id: components["schemas"]["EndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "version": 2
+                 *     }
+                 */
+                "application/json": components["schemas"]["Promotion"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_Publication"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            408: components["responses"]["body_timeout"];
+            409: components["responses"]["conflict.idempotency_mismatch"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -6984,6 +7916,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7032,6 +7965,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7041,7 +7975,13 @@ export interface operations {
             query?: {
                 wait_s?: number;
             };
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EndpointId"];
                 publication: components["schemas"]["PublicationId"];
@@ -7053,16 +7993,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Publication"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["invalid_parameter.missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7093,6 +8046,55 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    publications_rollback: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
+            path: {
+                id: components["schemas"]["EndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "expected_live": 2
+                 *     }
+                 */
+                "application/json": components["schemas"]["Rollback"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_Publication"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            408: components["responses"]["body_timeout"];
+            409: components["responses"]["conflict.idempotency_mismatch"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7125,6 +8127,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7179,6 +8182,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7186,6 +8190,60 @@ export interface operations {
     versions_get: {
         parameters: {
             query?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
+            path: {
+                id: components["schemas"]["EndpointId"];
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Version"];
+                };
+            };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    versions_diff: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The other version; if left out, the live one.
+                 * @example 1
+                 */
+                against?: number;
+            };
             header?: never;
             path: {
                 id: components["schemas"]["EndpointId"];
@@ -7201,13 +8259,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Version"];
+                    "application/json": components["schemas"]["VersionDiff"];
                 };
             };
-            400: components["responses"]["missing_required_parameter"];
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7236,6 +8295,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7268,6 +8328,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7337,6 +8398,7 @@ export interface operations {
             409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7344,7 +8406,13 @@ export interface operations {
     evals_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EvalId"];
             };
@@ -7355,16 +8423,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Eval"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7405,6 +8486,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7434,6 +8516,7 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7468,6 +8551,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7538,6 +8622,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7545,7 +8630,13 @@ export interface operations {
     runs_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EvalId"];
                 run: components["schemas"]["RunId"];
@@ -7557,16 +8648,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["EvalRun"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7596,6 +8700,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7625,6 +8730,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7654,6 +8760,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7683,6 +8790,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7718,6 +8826,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7725,7 +8834,13 @@ export interface operations {
     runs_get_item: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["EvalId"];
                 run: components["schemas"]["RunId"];
@@ -7738,16 +8853,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["OutputItem"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7780,6 +8908,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7813,6 +8942,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7820,7 +8950,13 @@ export interface operations {
     files_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["FileId"];
             };
@@ -7831,16 +8967,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["File"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7870,6 +9019,7 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7898,6 +9048,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7946,6 +9097,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7990,6 +9142,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -7997,6 +9150,8 @@ export interface operations {
     installs_list: {
         parameters: {
             query?: {
+                /** @description Only pinned ones of which a newer version is live. */
+                updates?: boolean;
                 /** @example 20 */
                 limit?: number;
                 cursor?: string;
@@ -8020,6 +9175,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8067,6 +9223,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8074,7 +9231,13 @@ export interface operations {
     installs_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["InstallId"];
             };
@@ -8085,16 +9248,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Install"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8102,7 +9278,13 @@ export interface operations {
     installs_delete: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["InstallId"];
             };
@@ -8113,6 +9295,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8123,6 +9307,8 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8130,7 +9316,13 @@ export interface operations {
     installs_change: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["InstallId"];
             };
@@ -8150,6 +9342,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8162,8 +9356,10 @@ export interface operations {
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8194,6 +9390,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8240,7 +9437,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8279,6 +9476,7 @@ export interface operations {
             409: components["responses"]["conflict"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8306,6 +9504,7 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8348,6 +9547,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8397,6 +9597,7 @@ export interface operations {
             409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8404,7 +9605,13 @@ export interface operations {
     jobs_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["JobId"];
             };
@@ -8415,16 +9622,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8452,6 +9672,7 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8500,6 +9721,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8528,6 +9750,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8568,6 +9791,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -8617,6 +9841,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8646,6 +9871,7 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8676,6 +9902,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8724,6 +9951,7 @@ export interface operations {
             409: components["responses"]["idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8731,7 +9959,13 @@ export interface operations {
     keys_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 id: components["schemas"]["KeyId"];
             };
@@ -8742,16 +9976,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Key"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8759,7 +10006,13 @@ export interface operations {
     keys_revoke: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["KeyId"];
             };
@@ -8770,6 +10023,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8780,6 +10035,8 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8827,6 +10084,7 @@ export interface operations {
             409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8834,7 +10092,13 @@ export interface operations {
     me_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -8843,14 +10107,27 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Me"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8858,7 +10135,13 @@ export interface operations {
     me_change: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -8876,6 +10159,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8886,8 +10171,10 @@ export interface operations {
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
             408: components["responses"]["body_timeout"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8926,7 +10213,7 @@ export interface operations {
             408: components["responses"]["body_timeout"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
-            429: components["responses"]["too_many_tries"];
+            429: components["responses"]["too_many_tries.rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["overloaded.store_unavailable"];
         };
@@ -8957,6 +10244,54 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    members_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
+            path: {
+                id: components["schemas"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8964,7 +10299,13 @@ export interface operations {
     members_remove: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["UserId"];
             };
@@ -8984,6 +10325,8 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -8991,7 +10334,13 @@ export interface operations {
     members_change: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path: {
                 id: components["schemas"]["UserId"];
             };
@@ -9011,6 +10360,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9023,8 +10374,10 @@ export interface operations {
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
             409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9057,12 +10410,19 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["rate_limit_exceeded"];
         };
     };
     orgs_own: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -9071,16 +10431,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Org"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9088,7 +10461,13 @@ export interface operations {
     orgs_rename: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -9106,6 +10485,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9117,8 +10498,10 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9144,6 +10527,7 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             409: components["responses"]["conflict"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9168,6 +10552,7 @@ export interface operations {
             };
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9175,7 +10560,13 @@ export interface operations {
     orgs_create_own: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -9203,9 +10594,352 @@ export interface operations {
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
             408: components["responses"]["body_timeout"];
-            409: components["responses"]["conflict"];
+            409: components["responses"]["conflict.idempotency_mismatch"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    policies_list: {
+        parameters: {
+            query?: {
+                /** @example 20 */
+                limit?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PolicyEntry"];
+                };
+            };
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    policies_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "school",
+                 *       "policy": {
+                 *         "locked": [
+                 *           "temperature"
+                 *         ]
+                 *       },
+                 *       "preset": "6-8"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewPolicy"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_PolicyEntry"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            408: components["responses"]["body_timeout"];
+            409: components["responses"]["conflict.idempotency_mismatch"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    policies_presets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyPresets"];
+                };
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    policies_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
+            path: {
+                id: components["schemas"]["PolicyId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyEntry"];
+                };
+            };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    policies_delete: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
+            path: {
+                id: components["schemas"]["PolicyId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_Deleted_PolicyId"];
+                };
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            409: components["responses"]["conflict"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    policies_list_revisions: {
+        parameters: {
+            query?: {
+                /** @example 20 */
+                limit?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                id: components["schemas"]["PolicyId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PolicyRevision"];
+                };
+            };
+            400: components["responses"]["invalid_parameter.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    policies_revise: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
+            path: {
+                id: components["schemas"]["PolicyId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "expected_revision": 1,
+                 *       "policy": {
+                 *         "pii": {
+                 *           "email": "redact"
+                 *         },
+                 *         "retention": {
+                 *           "max_days": 1
+                 *         }
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewPolicyRevision"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_PolicyEntry"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_PolicyEntry"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            408: components["responses"]["body_timeout"];
+            409: components["responses"]["conflict.idempotency_mismatch"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    policies_get_revision: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
+            path: {
+                id: components["schemas"]["PolicyId"];
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyRevision"];
+                };
+            };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9232,6 +10966,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid.signature_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9239,7 +10974,13 @@ export interface operations {
     quotas_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -9248,16 +10989,29 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Quotas"];
                 };
             };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["missing_required_parameter"];
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9265,7 +11019,13 @@ export interface operations {
     quotas_put: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller believes to be there; `*`: anything. Else it is 412.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -9294,6 +11054,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9305,8 +11067,10 @@ export interface operations {
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
             408: components["responses"]["body_timeout"];
+            412: components["responses"]["precondition_failed"];
             413: components["responses"]["body_too_large"];
             422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9336,6 +11100,7 @@ export interface operations {
             400: components["responses"]["invalid_parameter"];
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9358,6 +11123,7 @@ export interface operations {
             };
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9382,6 +11148,7 @@ export interface operations {
             };
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9407,6 +11174,131 @@ export interface operations {
             401: components["responses"]["key_missing.session_invalid"];
             403: components["responses"]["cross_site_request"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    templates_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndpointTemplates"];
+                };
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    templates_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Tags of what the caller has; `*`: anything.
+                 * @example "9b2d5a0c33fe4f0c8d2f5e7a1b6c4d30"
+                 */
+                "if-none-match"?: string;
+            };
+            path: {
+                /** @example text-classifier */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndpointTemplate"];
+                };
+            };
+            /** @description The caller has the newest. */
+            304: {
+                headers: {
+                    /** @description The resource's strong tag, for `if-match`. */
+                    etag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            412: components["responses"]["precondition_failed"];
+            429: components["responses"]["rate_limit_exceeded"];
+            500: components["responses"]["internal_error"];
+            503: components["responses"]["store_unavailable"];
+        };
+    };
+    templates_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The same request under the same key is done once, and its answer kept for a day.
+                 * @example 7f9c2c1e-4a55-4c2e-9d0b-5a1f3e0b8f11
+                 */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @example text-classifier */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "inbox"
+                 *     }
+                 */
+                "application/json": components["schemas"]["FromTemplate"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed_TemplatedEndpoint"];
+                };
+            };
+            400: components["responses"]["body_malformed.request_malformed.missing_required_parameter"];
+            401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
+            403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
+            404: components["responses"]["not_found"];
+            408: components["responses"]["body_timeout"];
+            409: components["responses"]["conflict.idempotency_mismatch"];
+            413: components["responses"]["body_too_large"];
+            422: components["responses"]["unprocessable"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
@@ -9445,6 +11337,7 @@ export interface operations {
             401: components["responses"]["key_missing.invalid_api_key.session_invalid"];
             403: components["responses"]["role_missing.cross_site_request.scope_missing.org_suspended"];
             404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limit_exceeded"];
             500: components["responses"]["internal_error"];
             503: components["responses"]["store_unavailable"];
         };
