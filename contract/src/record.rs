@@ -120,7 +120,7 @@ pub enum RecordValue {
     /// Of [`RecordKey::Live`].
     Live(LiveRecord),
     /// Of [`RecordKey::Version`].
-    Version(VersionRecord),
+    Version(Box<VersionRecord>),
     /// Of [`RecordKey::Credential`].
     Credential(CredentialRecord),
     /// There is no such thing any more; kept as a revision so that nothing older comes back.

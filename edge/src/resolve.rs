@@ -10,7 +10,7 @@ use alphagate_contract::{
     key::ApiKey,
     name::VersionedName,
     problem::{Code, Problem},
-    record::{CredentialRecord, Record, RecordKey, RecordValue, VersionRecord},
+    record::{CredentialRecord, Record, RecordKey, RecordValue},
     seal::Binding,
     secret::Secret,
     usage::Payer,
@@ -109,7 +109,7 @@ impl Route {
     /// 502 when the record is of another kind.
     pub fn config(&self) -> Result<&VersionConfig, Problem> {
         match &self.record.value {
-            RecordValue::Version(VersionRecord { config, .. }) => Ok(config),
+            RecordValue::Version(version) => Ok(&version.config),
             _ => Err(Code::EndpointMisconfigured.into()),
         }
     }

@@ -328,6 +328,8 @@ impl World {
 
     fn expire(&mut self) {
         let orphans = self.book.expire(self.now_ms);
+        // A lease whose return was on its way for longer than the book waits is lost, as if it had never been sent.
+        self.lossy |= orphans.iter().any(|(id, _)| !self.admitted.contains_key(id));
         let charged = orphans.into_iter().map(|(id, reservation)| (id, reservation.estimate.requests));
         self.events.extend(charged.filter(|(_, requests)| *requests > 0));
     }

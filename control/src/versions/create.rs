@@ -79,7 +79,7 @@ pub(crate) async fn add(
     policies::refer(db, org, endpoint, row.number, &references).await?;
     let version = row.version(endpoint, references)?;
     let key = RecordKey::Version(endpoint, version.version);
-    let record = RecordValue::Version(VersionRecord { publisher: org, config: served });
+    let record = RecordValue::Version(Box::new(VersionRecord { publisher: org, config: served }));
     records::put(db, org, key, &record).await?;
     Ok(version)
 }
