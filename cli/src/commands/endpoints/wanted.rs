@@ -58,7 +58,7 @@ impl Wanted {
     /// The same, with the revisions of the policies that it names without: the newest ones, as control would take them.
     /// So a policy that was revised is a change of every document that does not say otherwise.
     pub(super) async fn pinned(mut self, client: &Client) -> Result<Self, Failure> {
-        let named = self.version.as_mut().and_then(|version| version["policies"].as_array_mut());
+        let named = self.version.as_mut().and_then(|version| version.get_mut("policies")?.as_array_mut());
         let mut open: Vec<&mut Value> = named.into_iter().flatten().filter(|one| is_open(one)).collect();
         if open.is_empty() {
             return Ok(self);
