@@ -125,11 +125,15 @@ fn spoiled(value: &Value, naughty: &str) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn c01_no_text_in_any_body_is_more_than_text() {
-    let scene = Scene::new().await;
+    let mut scene = Scene::new().await;
     // Hashing a password takes its time: two of the texts are enough there.
     let slow = |row: &Row| row.path.starts_with("/v1/auth/") || row.path == "/v1/me/password";
     let mut asked = 0;
-    for row in rows() {
+    for (number, row) in rows().into_iter().enumerate() {
+        // Some bodies end a person's sessions, as they should: each route has a person of its own.
+        if row.caller == "user" {
+            scene.owner = scene.bed.person(&format!("walker-{number}")).await;
+        }
         for naughty in NAUGHTY.iter().take(if slow(&row) { 2 } else { NAUGHTY.len() }) {
             for body in spoiled(&row.example, naughty) {
                 let (status, answer) = read(scene.request(&row).json(&body)).await;
