@@ -61,7 +61,7 @@ impl Real {
 
     /// Waits until control has ended what has run out, at its next beat.
     async fn given_back(&self) {
-        for _ in 0..600 {
+        for _ in 0..1_200 {
             if !["starting", "running"].contains(&text(&self.state().await["state"]).as_str()) {
                 return;
             }

@@ -35,6 +35,8 @@ impl Scene {
         let key = bed.make(&org, "/v1/keys", json!({"name": "k", "scopes": ["call"]})).await;
         let secret = json!({"name": "c", "origin": "http://127.0.0.1:9", "secret": "sk-123"});
         let credential = bed.make(&org, "/v1/credentials", secret).await;
+        let policy = json!({"name": "school", "policy": {"pii": {"email": "redact"}}});
+        let policy = bed.make(&org, "/v1/policies", policy).await;
         let endpoint = bed.published(&org, "haiku").await;
         let keeper = bed.gatekeeper(&org).await;
         let ids = vec![
@@ -44,6 +46,7 @@ impl Scene {
             ("/v1/endpoints/", endpoint),
             ("/v1/installs/", text(&install["id"])),
             ("/v1/members/", member.id.clone()),
+            ("/v1/policies/", text(&policy["id"])),
         ];
         Self { bed, org, keeper, owner, member, ids }
     }

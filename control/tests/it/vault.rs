@@ -155,7 +155,6 @@ async fn a_data_key_is_rotated_and_the_edge_need_not_be_told() {
 async fn a_master_key_is_rotated_in_batches_and_goes_on_where_it_was() {
     let mut bed = Bed::start().await;
     let rotated = with_new_entry(&bed.secrets, "AG_MASTER_RING");
-    // Its housekeeping has been through before there is anything to do.
     let next = replica(&bed, &rotated, &[]).await;
     let mut orgs = Vec::new();
     for number in 0..5 {
@@ -169,7 +168,9 @@ async fn a_master_key_is_rotated_in_batches_and_goes_on_where_it_was() {
         assert_eq!((status, &renewed["data_keys"]["failed"]), (200, &json!(0)), "{renewed}");
         (renewed["data_keys"]["done"].as_i64().unwrap(), renewed["data_keys"]["left"].as_i64().unwrap())
     };
-    assert_eq!(progress(&next).await, (2, 3));
+    // Its own housekeeping, at its start, may have met the first of them.
+    let (done, left) = progress(&next).await;
+    assert!(done == 2 && (1..=3).contains(&left), "{done} done, {left} left");
     // Old and new replicas, and keys under both: each does with both what it can.
     for (control, (org, _)) in [(&next, &orgs[4]), (&bed.control, &orgs[4]), (&next, &orgs[0])] {
         let made = bed.http.post(format!("{}/v1/credentials", control.url)).bearer_auth(&org.admin);
@@ -177,8 +178,12 @@ async fn a_master_key_is_rotated_in_batches_and_goes_on_where_it_was() {
     }
     let refused = bed.post(&orgs[0].0, "/v1/credentials", new("sk-x")).await;
     assert_eq!(code(&refused), (503, "vault_unavailable"), "that replica has not been told of the new key");
-    assert_eq!(progress(&next).await, (2, 1));
-    assert_eq!(progress(&next).await, (1, 0));
+    let mut left = left;
+    while left > 0 {
+        let (done, now_left) = progress(&next).await;
+        assert_eq!((done, now_left), (left.min(2), left - left.min(2)), "it goes on where it was");
+        left = now_left;
+    }
     assert_eq!(progress(&next).await, (0, 0));
     let state = operator(&bed, &next, "GET", "/operator/v1/vault", Value::Null).await.1;
     let kid = rotated["AG_MASTER_RING"].split(':').next().unwrap();
@@ -321,7 +326,7 @@ async fn the_last_release_and_this_one_work_side_by_side_and_the_move_loses_noth
     in_old_form(&mut by_old, &org, OLD_ROTATE, text("sk-by-the-old-one-2")).await;
     assert_eq!(moved(&mut db, "ne-2").await.as_deref(), Some("sk-by-the-old-one-2"));
     // What the new one writes, the old one can read.
-    let bed = Bed { database, edge, secrets: secrets.clone(), control, http: reqwest::Client::new() };
+    let mut bed = Bed { database, edge, secrets: secrets.clone(), control, http: reqwest::Client::new() };
     let key = bed.org("keeper").await;
     let made = bed.make(&key, "/v1/credentials", new("sk-by-the-new-one-3")).await;
     let (theirs, by_new) = (key.id.clone(), crate::bed::text(&made["id"]));
@@ -343,6 +348,8 @@ async fn the_last_release_and_this_one_work_side_by_side_and_the_move_loses_noth
     let mut rotated = with_new_entry(&secrets, "AG_SEAL_PUBLIC_KEYS");
     let fresh = crate::bed::secrets();
     rotated.insert("AG_SEAL_PUBLIC_KEYS".into(), fresh["AG_SEAL_PUBLIC_KEYS"].clone());
+    // It would go on sealing to the key that it knows.
+    bed.control.stop().await;
     let next = replica(&bed, &rotated, &[]).await;
     let renewed = operator(&bed, &next, "POST", "/operator/v1/vault/renew", json!({})).await.1;
     assert_eq!(renewed["credentials"]["left"], 0, "{renewed}");
