@@ -48,7 +48,7 @@ fn cases() -> Vec<Case> {
         ),
         case(
             "the clock",
-            limited("print('begun',flush=True)\nwhile True: pass", json!({"wall_ms": 1_500})),
+            limited("print('begun',flush=True)\nwhile True: pass", json!({"wall_ms": 5_000})),
             "timeout",
             Some("wall"),
             b"begun\n",
