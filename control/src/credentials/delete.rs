@@ -1,6 +1,6 @@
 //! `DELETE /v1/credentials/{id}`: refused by foreign keys while a version or an install uses it.
 
-use super::read;
+use super::{locked::Kept, read};
 use crate::{
     app::App,
     audit::Note,
@@ -30,15 +30,13 @@ use axum::{extract::State, http::StatusCode};
 )]
 pub(crate) async fn delete(admin: Admin, State(app): State<App>, Id(id): Id<CredentialId>) -> Answer {
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
+    Kept::lock(change.db(), admin.org, id).await?.ok_or(Code::NotFound)?;
     let before = read::find(change.db(), admin.org, id).await?;
-    let deleted = sqlx::query("DELETE FROM credentials WHERE org_id = $1 AND id = $2")
+    sqlx::query("DELETE FROM credentials WHERE org_id = $1 AND id = $2")
         .bind(admin.org.uuid())
         .bind(id.uuid())
         .execute(change.db())
         .await?;
-    if deleted.rows_affected() == 0 {
-        return Err(Code::NotFound.into());
-    }
     records::put(change.db(), admin.org, RecordKey::Credential(id), &RecordValue::Gone).await?;
     let note = Note::of(&admin, Action::CredentialsWrite, "delete", "credential", id).before(&before);
     change.record(note).await?;

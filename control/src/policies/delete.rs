@@ -10,7 +10,7 @@ use crate::{
     principal::Admin,
     roles::Action,
 };
-use alphagate_contract::{id::PolicyId, problem::Code};
+use alphagate_contract::id::PolicyId;
 use axum::{extract::State, http::StatusCode};
 
 /// Deletes a policy with its revisions, if no version that can be served refers to it.
@@ -25,15 +25,13 @@ use axum::{extract::State, http::StatusCode};
 )]
 pub(crate) async fn delete(admin: Admin, State(app): State<App>, Id(id): Id<PolicyId>) -> Answer {
     let mut change = Change::begin_repeatable(&app, admin.org).await?;
+    read::lock(change.db(), admin.org, id).await?;
     let before = read::find(change.db(), admin.org, id).await?;
-    let deleted = sqlx::query("DELETE FROM policies WHERE org_id = $1 AND id = $2")
+    sqlx::query("DELETE FROM policies WHERE org_id = $1 AND id = $2")
         .bind(admin.org.uuid())
         .bind(id.uuid())
         .execute(change.db())
         .await?;
-    if deleted.rows_affected() == 0 {
-        return Err(Code::NotFound.into());
-    }
     let note = Note::of(&admin, Action::PoliciesWrite, "delete", "policy", id).before(&before);
     change.record(note).await?;
     change.finish(StatusCode::OK, Effect::Plain, &Deleted::new(id)).await

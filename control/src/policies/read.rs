@@ -32,6 +32,18 @@ pub(super) async fn find(db: &mut PgConnection, org: OrgId, id: PolicyId) -> Res
     row.ok_or(Code::NotFound)?.try_into()
 }
 
+/// The number of the policy's newest revision; the policy is locked until the transaction ends.
+pub(super) async fn lock(db: &mut PgConnection, org: OrgId, id: PolicyId) -> Result<i32, Error> {
+    let newest: Option<(i32,)> =
+        sqlx::query_as("SELECT newest FROM policies WHERE org_id = $1 AND id = $2 FOR NO KEY UPDATE")
+            .bind(org.uuid())
+            .bind(id.uuid())
+            .fetch_optional(db)
+            .await?;
+    let (newest,) = newest.ok_or(Code::NotFound)?;
+    Ok(newest)
+}
+
 /// Reads a policy, with what its newest revision says.
 #[utoipa::path(
     get,

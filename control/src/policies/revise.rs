@@ -17,7 +17,7 @@ use crate::{
     roles::Action,
     text::Description,
 };
-use alphagate_contract::{id::PolicyId, policy::Policy, problem::Code};
+use alphagate_contract::{id::PolicyId, policy::Policy};
 use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
 
@@ -65,13 +65,7 @@ pub(crate) async fn revise(
         Begun::Fresh(change) => change,
         Begun::Done(answer) => return Ok(answer),
     };
-    let newest: Option<(i32,)> =
-        sqlx::query_as("SELECT newest FROM policies WHERE org_id = $1 AND id = $2 FOR NO KEY UPDATE")
-            .bind(admin.org.uuid())
-            .bind(id.uuid())
-            .fetch_optional(change.db())
-            .await?;
-    let (newest,) = newest.ok_or(Code::NotFound)?;
+    let newest = read::lock(change.db(), admin.org, id).await?;
     if new.expected_revision.is_some_and(|expected| i64::from(expected) != i64::from(newest)) {
         return Err(Error::conflict(format!(
             "The newest revision is {newest}, not the one that was expected. Read it, and say what it should become."

@@ -74,6 +74,7 @@ const KINDS: [Kind; 26] = [
 
 /// Routes that name what is the same for every org.
 const OF_EVERYBODY: [&str; 1] = ["/v1/templates/{name}"];
+
 /// What an allowed call would end, beside every DELETE.
 const HARMFUL: [&str; 5] = ["/withdraw", "/retry", "/sign-out", "/sessions/rotate", "/leave"];
 

@@ -170,7 +170,7 @@ async fn without_an_org_or_with_another_one_the_tenant_role_sees_nothing() {
 }
 
 /// What the tenant role may not do to policies, its own org's or those of `other`, and to the vault.
-fn of_later_rooms(other: &str) -> impl Iterator<Item = String> {
+fn of_policies_and_the_vault(other: &str) -> impl Iterator<Item = String> {
     let stolen = format!("'{other}', '{other}', 'stolen', '', 1");
     let of_policies = [
         "UPDATE versions SET resolved = '{}'".to_owned(),
@@ -243,7 +243,7 @@ async fn the_tenant_role_cannot_write_for_another_org_nor_change_what_is_immutab
         format!("INSERT INTO blobs (org_id, id, bytes) VALUES ('{b}', '{b}', 0)"),
         "SET ROLE alphagate_system".to_owned(),
     ];
-    for sql in refused.into_iter().chain(of_later_rooms(&b)) {
+    for sql in refused.into_iter().chain(of_policies_and_the_vault(&b)) {
         let mut tx = db.begin().await.unwrap();
         sqlx::query("SELECT set_config('app.org_id', $1, true)").bind(&a).execute(&mut *tx).await.unwrap();
         let error = sqlx::query(AssertSqlSafe(sql.clone())).execute(&mut *tx).await.expect_err(&sql);

@@ -155,6 +155,10 @@ async fn a_data_key_is_rotated_and_the_edge_need_not_be_told() {
 async fn a_master_key_is_rotated_in_batches_and_goes_on_where_it_was() {
     let mut bed = Bed::start().await;
     let rotated = with_new_entry(&bed.secrets, "AG_MASTER_RING");
+    // Housekeeping would renew, too: it comes no further than to this table, which nobody else here needs.
+    let mut superuser = bed.database.superuser().await;
+    let mut held = superuser.begin().await.unwrap();
+    sqlx::query("LOCK TABLE device_logins").execute(&mut *held).await.unwrap();
     let next = replica(&bed, &rotated, &[]).await;
     let mut orgs = Vec::new();
     for number in 0..5 {
@@ -168,9 +172,7 @@ async fn a_master_key_is_rotated_in_batches_and_goes_on_where_it_was() {
         assert_eq!((status, &renewed["data_keys"]["failed"]), (200, &json!(0)), "{renewed}");
         (renewed["data_keys"]["done"].as_i64().unwrap(), renewed["data_keys"]["left"].as_i64().unwrap())
     };
-    // Its own housekeeping, at its start, may have met the first of them.
-    let (done, left) = progress(&next).await;
-    assert!(done == 2 && (1..=3).contains(&left), "{done} done, {left} left");
+    assert_eq!(progress(&next).await, (2, 3));
     // Old and new replicas, and keys under both: each does with both what it can.
     for (control, (org, _)) in [(&next, &orgs[4]), (&bed.control, &orgs[4]), (&next, &orgs[0])] {
         let made = bed.http.post(format!("{}/v1/credentials", control.url)).bearer_auth(&org.admin);
@@ -178,13 +180,10 @@ async fn a_master_key_is_rotated_in_batches_and_goes_on_where_it_was() {
     }
     let refused = bed.post(&orgs[0].0, "/v1/credentials", new("sk-x")).await;
     assert_eq!(code(&refused), (503, "vault_unavailable"), "that replica has not been told of the new key");
-    let mut left = left;
-    while left > 0 {
-        let (done, now_left) = progress(&next).await;
-        assert_eq!((done, now_left), (left.min(2), left - left.min(2)), "it goes on where it was");
-        left = now_left;
-    }
+    assert_eq!(progress(&next).await, (2, 1));
+    assert_eq!(progress(&next).await, (1, 0));
     assert_eq!(progress(&next).await, (0, 0));
+    held.rollback().await.unwrap();
     let state = operator(&bed, &next, "GET", "/operator/v1/vault", Value::Null).await.1;
     let kid = rotated["AG_MASTER_RING"].split(':').next().unwrap();
     assert_eq!(state["wrapped_by"], json!([{"key": format!("local:{kid}"), "count": 5}]), "{state}");
