@@ -1,5 +1,6 @@
-//! The whole way by HTTP alone: A signs up and publishes an endpoint with a schema; B signs up, installs it, makes a key, and
-//! calls it through the edge with the unmodified SDK. Nobody has anything that their own answers and mails did not give them.
+//! The whole way by HTTP alone: A signs up and publishes an endpoint with a schema and a policy; B signs up, installs it,
+//! makes a key, and calls it through the edge with the unmodified SDK. Nobody has anything that their own answers and mails
+//! did not give them.
 //!
 //! The same by the command line alone is in cli/tests/cli/people.rs.
 
@@ -17,6 +18,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 const PASSWORD: &str = "correct otter lantern 1851";
+/// What the provider calls its model.
+const MODEL: &str = "gpt-haiku";
+/// The publisher's rules, which their version refers to.
+const POLICY: &str = "private";
 /// From a request to its mail, on a loaded machine.
 const MAIL_MAX: Duration = Duration::from_secs(60);
 
@@ -94,10 +99,10 @@ fn version(bed: &Bed, credential: &str) -> Value {
         "required": ["lines"],
         "additionalProperties": false,
     });
-    // Where policies are a resource of their own, the version refers to them here.
     json!({
-        "targets": [{"base_url": bed.provider().base_url(), "model": "gpt-haiku", "credential": credential}],
+        "targets": [{"base_url": bed.provider().base_url(), "model": MODEL, "credential": credential}],
         "instructions": "Three lines.",
+        "policies": [{"name": POLICY}],
         "output_schema": {"name": "haiku", "strict": true, "schema": schema},
     })
 }
@@ -119,6 +124,7 @@ async fn publishes(ada: &Person) -> Result<String> {
     });
     let endpoint = ada.makes("/v1/endpoints", endpoint).await?;
     let path = format!("/v1/endpoints/{}", text(&endpoint, "id")?);
+    ada.makes("/v1/policies", json!({"name": POLICY, "preset": "pii"})).await?;
     let version = version(ada.bed, text(&credential, "id")?);
     ada.makes(&format!("{path}/versions"), version).await?;
     let publication = json!({"version": 1, "expected_live": null});
@@ -147,7 +153,7 @@ async fn two_people_sign_up_and_one_calls_what_the_other_published() -> Result<(
     let call = |how: &str, text: &str| {
         json!({
             "case": "acceptance", "how": how, "base_url": format!("{}/v1", bed.edge_url()), "api_key": key["secret"],
-            "model": "poet", "input": "rain", "extra": {"x_fake": {"text": text}}, "max_retries": 0,
+            "model": "poet", "input": "rain, for joe@example.com", "extra": {"x_fake": {"text": text}}, "max_retries": 0,
         })
     };
     let mut sdk = Client::python()?.start().await?;
@@ -161,6 +167,11 @@ async fn two_people_sign_up_and_one_calls_what_the_other_published() -> Result<(
         let answer: Value = serde_json::from_str(text(&seen, "text")?)?;
         assert_eq!(answer["lines"].as_array().map(Vec::len), Some(3), "{how}");
         assert!(how == "create" || seen["deltas"] == poem.as_str(), "{how} was no stream: {seen:#}");
+    }
+    // The publisher's policy holds for whoever installed it.
+    for request in bed.provider().calls_of(MODEL).requests() {
+        let sent = String::from_utf8(request.body)?;
+        assert!(sent.contains("rain, for [EMAIL]") && !sent.contains("joe@"), "{sent}");
     }
     // What violates the schema is no answer.
     let seen = sdk.tell(&call("create", "{\"lines\": 3}")).await?;

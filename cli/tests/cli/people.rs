@@ -1,8 +1,9 @@
-//! The whole way by the command line alone: two people sign up; one publishes, the other installs and calls.
+//! The whole way by the command line alone: two people sign up; one publishes with a schema and a policy, the other installs
+//! and calls.
 
 use std::time::Duration;
 
-use alphagate_bed::Bed;
+use alphagate_bed::{Bed, provider::Knobs};
 use alphagate_tests::until;
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -14,6 +15,16 @@ use super::{
 
 /// A password that the service takes.
 const PASSWORD: &str = "correct otter lantern 1851\n";
+/// What the example's version has besides.
+const RULES: &str = "  policies: [{name: private}]
+  output_schema:
+    name: haiku
+    schema:
+      type: object
+      properties: {lines: {type: array, items: {type: string}}}
+      required: [lines]
+      additionalProperties: false
+";
 /// From a request to its mail, on a loaded machine.
 const MAIL_MAX: Duration = Duration::from_secs(60);
 
@@ -65,14 +76,18 @@ async fn two_people_sign_up_and_one_calls_what_the_other_published() -> Result<(
     let create = ["credentials", "create", "provider", "--origin", &origin, "--json"];
     let credential = ada.run_with(&create, "sk-ada\n").await?.with_status(0)?.json()?;
     let credential = credential["id"].as_str().context("no credential")?;
+    let policy = ada.file("policy.yaml", "name: private\npreset: pii\n")?;
+    ada.run(&["policies", "apply", "-f", text(&policy)?]).await?.with_status(0)?;
     let name = format!("haiku-{unique}");
-    let file = example("endpoint.yaml")?;
+    let file = ada.file("endpoint.yaml", &(std::fs::read_to_string(example("endpoint.yaml")?)? + RULES))?;
+    let model = format!("model-of-{unique}");
     let sets = [
         format!("name={name}"),
         format!("version.targets[0].base_url={}", bed.provider().base_url()),
         format!("version.targets[0].credential={credential}"),
+        format!("version.targets[0].model={model}"),
     ];
-    let mut apply = vec!["endpoints", "apply", "-f", &file, "--publish", "--wait"];
+    let mut apply = vec!["endpoints", "apply", "-f", text(&file)?, "--publish", "--wait"];
     sets.iter().for_each(|set| apply.extend(["--set", set]));
     let applied = ada.json(&apply).await?;
     assert_eq!((&applied["live"], &applied["created"]), (&json!(1), &json!(true)), "{applied:#}");
@@ -81,17 +96,28 @@ async fn two_people_sign_up_and_one_calls_what_the_other_published() -> Result<(
     let endpoint = offer["data"][0]["endpoint"].as_str().context("not in the catalog")?;
     grace.json(&["installs", "create", endpoint, "poet"]).await?;
     let key = grace.json(&["keys", "create", "app", "--scope", "call"]).await?;
-    let http = alphagate_bed::http_client(None)?;
-    let call = http.post(format!("{}/v1/responses", bed.edge_url()));
-    let call = call.bearer_auth(key["secret"].as_str().context("no secret")?);
-    let answer = call.json(&json!({"model": "poet", "input": "rain", "stream": true})).send().await?;
-    let stream = answer.error_for_status()?.text().await?;
+    let secret = key["secret"].as_str().context("no secret")?;
+    let stream = streamed(bed, &model, secret, r#"{"lines": ["rain", "on the roof", "all night"]}"#).await?;
     assert!(stream.contains("response.completed"), "{stream}");
+    let stream = streamed(bed, &model, secret, r#"{"lines": "rain"}"#).await?;
+    assert!(stream.contains("output_schema_mismatch") && !stream.contains("response.completed"), "{stream}");
+    for request in bed.provider().calls_of(&model).requests() {
+        let sent = String::from_utf8(request.body)?;
+        assert!(sent.contains("rain, for [EMAIL]") && !sent.contains("joe@"), "{sent}");
+    }
 
     invited(&ada, &grace, &grace_mail).await?;
     let gone = ada.run(&["logout"]).await?.with_status(0)?;
     assert!(!gone.stderr.contains("could not be ended"), "{}", gone.stderr);
     Ok(())
+}
+
+/// Calls the install, while the model answers with this text.
+async fn streamed(bed: &Bed, model: &str, secret: &str, answer: &str) -> Result<String> {
+    bed.provider().set_model(model, serde_json::from_value::<Knobs>(json!({"text": answer}))?);
+    let call = alphagate_bed::http_client(None)?.post(format!("{}/v1/responses", bed.edge_url()));
+    let body = json!({"model": "poet", "input": "rain, for joe@example.com", "stream": true});
+    Ok(call.bearer_auth(secret).json(&body).send().await?.error_for_status()?.text().await?)
 }
 
 /// Ada makes an org and asks Grace to join; each sees what the role allows.

@@ -3,6 +3,7 @@
 use crate::{
     bed::{Bed, Org, code, read, text, version},
     jobs_hosts::job,
+    people::PASSWORD,
 };
 use alphagate_control::{openapi, routes::all};
 use reqwest::Method;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Item, what could go wrong, and the test that shows that it does not.
-const CASES: [(&str, &str, &str); 36] = [
+const CASES: [(&str, &str, &str); 37] = [
     (
         "API1",
         "an id of another org, on every route",
@@ -72,6 +73,7 @@ const CASES: [(&str, &str, &str); 36] = [
     ("API5", "another method on the same path", "api5_another_method_is_no_way_in"),
     ("API6", "a mailbox flooded by invitations", "api6_nobodys_mailbox_is_flooded"),
     ("API6", "orgs without an end", "api6_a_user_makes_orgs_up_to_a_number"),
+    ("API6", "accounts without an end", "api6_one_address_asks_for_so_many_accounts_and_no_more"),
     ("API7", "a provider in the private network", "c12_private_upstreams_need_the_operators_leave"),
     (
         "API7",
@@ -292,6 +294,23 @@ async fn api6_a_user_makes_orgs_up_to_a_number() {
         assert!(made < 200);
     };
     assert_eq!((made, code(&refused)), (99, (409, "conflict")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn api6_one_address_asks_for_so_many_accounts_and_no_more() {
+    let bed = Bed::with(&[("AG_ADDRESS_TRIES_MAX", "3"), ("AG_TRUSTED_PROXIES", "127.0.0.0/8")]).await;
+    let asks = async |address: &str, name: &str| {
+        let account = json!({"email": format!("{name}@example.org"), "password": PASSWORD, "name": name});
+        let request = bed.request(Method::POST, "/v1/auth/sign-up").header("x-forwarded-for", address);
+        read(request.json(&account)).await
+    };
+    for name in ["a", "b", "c"] {
+        assert_eq!(asks("203.0.113.1", name).await.0, 202);
+    }
+    assert_eq!(code(&asks("203.0.113.1", "d").await), (429, "too_many_tries"));
+    assert_eq!(asks("203.0.113.2", "e").await.0, 202, "another address is not to blame");
+    bed.mail("e@example.org", 1).await;
+    assert_eq!(bed.mails("d@example.org").len(), 0, "what is refused sends nothing");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
