@@ -3,6 +3,9 @@
 // Invariant: the bytes held by all running requests of this isolate never pass the budget. Bodies stay on the
 // JavaScript side: Wasm memory never shrinks, so it sees one body at a time, and only while it is parsed.
 
+/** A body up to this size is read by one call of the engine's: chunks would cost more than they are worth. */
+export const SMALL_MAX_BYTES = 64 * 1024;
+
 /** Leases of the budget: id -> { bytes, expiresMs }. A request that dies without a word loses its lease by time. */
 const leases = new Map();
 let nextLease = 1;
@@ -67,22 +70,29 @@ async function collect(reader, lease, maxBytes, declared) {
   return exact ? exact.subarray(0, length) : join(chunks, length);
 }
 
+/** The same, for few bytes: one call of the engine's, which ends by itself where more comes than was declared. */
+async function collectSmall(message, declared) {
+  const bytes = new Uint8Array(await message.arrayBuffer());
+  return bytes.length > declared ? 'too_large' : bytes;
+}
+
 /**
- * Reads a stream to its end. Answers the bytes, or a word: `too_large`, `busy` (the budget), `slow` (the
- * deadline) or `broken` (the sender left). `declared` is the content length, or -1.
+ * Reads the body of a request or response to its end. Answers the bytes, or a word: `too_large`, `busy` (the budget),
+ * `slow` (the deadline) or `broken` (the sender left). `declared` is the content length, or -1.
  */
-export async function readAll(stream, lease, maxBytes, declared, deadlineMs) {
+export async function readAll(message, lease, maxBytes, declared, deadlineMs) {
   if (declared > maxBytes) return 'too_large';
   if (declared > 0 && !lease.grow(declared)) return 'busy';
-  if (!stream) return new Uint8Array(0);
-  const reader = stream.getReader();
+  if (!message?.body) return new Uint8Array(0);
+  const reader = declared >= 0 && declared <= SMALL_MAX_BYTES ? null : message.body.getReader();
   let timer;
   const late = new Promise((resolve) => {
     timer = setTimeout(() => resolve('slow'), deadlineMs);
   });
   try {
-    const outcome = await Promise.race([collect(reader, lease, maxBytes, declared), late]);
-    if (typeof outcome === 'string') reader.cancel(outcome).catch(() => {});
+    const whole = reader ? collect(reader, lease, maxBytes, declared) : collectSmall(message, declared);
+    const outcome = await Promise.race([whole, late]);
+    if (typeof outcome === 'string') reader?.cancel(outcome).catch(() => {});
     return outcome;
   } catch {
     return 'broken';

@@ -84,9 +84,15 @@ export class Call {
     return this.response?.headers.get(name) ?? undefined;
   }
 
+  /** The length of the answer's body, where it is one that counts decoded bytes; -1: not known. */
+  declared() {
+    const length = this.header('content-length');
+    return length === undefined || this.header('content-encoding') !== undefined ? -1 : Number(length);
+  }
+
   /** The whole body of the answer, or a word that says why not (see `readAll`). */
   async bytes(lease, maxBytes, deadlineMs) {
-    const bytes = await readAll(this.response?.body, lease, maxBytes, -1, deadlineMs);
+    const bytes = await readAll(this.response, lease, maxBytes, this.declared(), deadlineMs);
     if (typeof bytes === 'string') this.abort();
     return bytes;
   }

@@ -43,7 +43,7 @@ extern "C" {
 
     #[wasm_bindgen(js_name = readAll, catch)]
     async fn read_all(
-        stream: &JsValue,
+        message: &web_sys::Request,
         lease: &Lease,
         max_bytes: f64,
         declared: f64,
@@ -113,10 +113,9 @@ pub async fn read_body(
         Some(text) => text.parse::<u64>().map_err(|_| Code::RequestMalformed)? as f64,
         None => -1.0,
     };
-    let stream = request.inner().body().map_or(JsValue::NULL, JsValue::from);
     let (max, deadline) = (settings.body_max_bytes as f64, settings.body_deadline_ms as f64);
     let outcome =
-        read_all(&stream, lease, max, declared, deadline).await.map_err(|_| Code::RequestMalformed)?;
+        read_all(request.inner(), lease, max, declared, deadline).await.map_err(|_| Code::RequestMalformed)?;
     outcome.dyn_into::<Uint8Array>().map_err(|word| match word.as_string().as_deref() {
         Some("too_large") => Problem::new(Code::BodyTooLarge)
             .message(format!("The request body is over the limit of {} bytes.", settings.body_max_bytes)),

@@ -45,17 +45,25 @@ async fn answered(visit: &Visit, mut request: Request) -> Result<Response> {
         Ok(response) => response,
         Err(problem) => answer::problem(&problem)?,
     };
+    // What succeeds is told by its usage event, and by Cloudflare's own invocation logs.
+    if let Some(code) = code {
+        tell(visit, &request, &path, response.status_code(), code);
+    }
+    answer::finish(visit, origin.as_deref(), response)
+}
+
+/// A line in the log about a request that was refused or failed.
+fn tell(visit: &Visit, request: &Request, path: &str, status: u16, code: &str) {
     let shown_path: String = path.chars().take(PATH_LOGGED_MAX).collect();
     let line = serde_json::json!({
         "message": "request", "request_id": visit.id, "method": request.method().as_ref(), "path": shown_path,
-        "status": response.status_code(), "code": code, "head_ms": visit.elapsed_ms(),
+        "status": status, "code": code, "head_ms": visit.elapsed_ms(),
     });
-    if response.status_code() >= 500 {
+    if status >= 500 {
         console_error!("{line}");
     } else {
         console_log!("{line}");
     }
-    answer::finish(visit, origin.as_deref(), response)
 }
 
 async fn dispatch(visit: &Visit, request: &mut Request, path: &str) -> Result<Response, Problem> {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, mock, test } from 'node:test';
 import { bytes, pass, settled, text } from './platform.mjs';
-import { Lease, readAll } from '../src/body.js';
+import { Lease, readAll, SMALL_MAX_BYTES } from '../src/body.js';
 
 const { timers } = mock;
 const BUDGET_BYTES = 100;
@@ -30,7 +30,8 @@ function body(chunks, end = (sender) => sender.close()) {
 }
 
 const open = () => {};
-const read = (stream, share, declared = -1) => readAll(stream, share, MAX_BYTES, declared, DEADLINE_MS);
+const message = (stream) => stream && new Response(stream);
+const read = (stream, share, declared = -1) => readAll(message(stream), share, MAX_BYTES, declared, DEADLINE_MS);
 
 /** Runs `act` with what is left of the budget when it holds `heldBytes`. */
 async function whileHeld(heldBytes, act) {
@@ -71,10 +72,28 @@ test('a body over the limit is refused: unread if it is declared, at the limit i
 });
 
 test('more than was declared is refused, less is taken as it came', async () => {
-  const share = lease();
-  assert.equal(await read(body(['1234'], open).stream, share, 3), 'too_large');
-  assert.equal(text([await read(body(['12']).stream, share, 3)]), '12');
-  share.release();
+  const budgetBytes = 4 * SMALL_MAX_BYTES;
+  for (const declared of [3, SMALL_MAX_BYTES + 3]) {
+    const share = new Lease(budgetBytes, LIFE_MS);
+    const take = (length, end) =>
+      readAll(message(body(['x'.repeat(length)], end).stream), share, budgetBytes, declared, DEADLINE_MS);
+    assert.equal(await take(declared + 1), 'too_large');
+    assert.equal((await take(declared - 1)).length, declared - 1);
+    share.release();
+  }
+});
+
+test('a declared body is cut at the deadline, too, large or small', async () => {
+  const budgetBytes = 4 * SMALL_MAX_BYTES;
+  for (const declared of [3, SMALL_MAX_BYTES + 3]) {
+    const share = new Lease(budgetBytes, LIFE_MS);
+    const reading = readAll(message(body(['a'], open).stream), share, budgetBytes, declared, DEADLINE_MS);
+    await pass(timers, DEADLINE_MS - 10);
+    assert.equal(await Promise.race([reading, settled()]), undefined, 'too early');
+    await pass(timers, 10);
+    assert.equal(await reading, 'slow');
+    share.release();
+  }
 });
 
 test('the budget is never passed: declared bodies wait outside, others are stopped on the way', async () => {

@@ -82,7 +82,7 @@ impl Plan {
         };
         if memory {
             plan.memory_requests = 100_000;
-            plan.memory_max = Duration::from_secs(300);
+            plan.memory_max = Duration::from_secs(1_200);
             plan.aborted_streams = 1_000;
         }
         plan
