@@ -21,7 +21,7 @@ use alphagate_contract::{
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 /// What the OpenAPI document says of these routes.
@@ -128,24 +128,68 @@ pub(crate) async fn list(
     let name = format!("catalog\n{}\n{search}", query.tag.as_deref().unwrap_or_default());
     let list = List { org: Some(admin.org), name: &name };
     let wanted = list.wanted::<Uuid>(&app, query.limit.as_deref(), query.cursor.as_deref())?;
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT id, publisher_id, publisher_name, name, description, tags, payer, limits, live_version, origins,
-            created_at
-         FROM catalog
-         WHERE id < $1
-            AND ($2::text IS NULL OR words @@ to_tsquery('simple', $2) OR publisher_id = ANY (
-                ARRAY (SELECT id FROM catalog_publishers WHERE words @@ to_tsquery('simple', $2))))
-            AND ($4::text IS NULL OR tags @> ARRAY[$4])
-         ORDER BY id DESC LIMIT $3",
-    )
-    .bind(wanted.before())
-    .bind(words(&search))
-    .bind(wanted.rows)
-    .bind(query.tag)
-    .fetch_all(app.system())
-    .await?;
+    let search = Search { words: words(&search), tag: query.tag.as_deref() };
+    let mut sql = search.sql(wanted.before(), wanted.rows);
+    let rows: Vec<Row> = sql.build_query_as().fetch_all(app.system()).await?;
     let items = rows.into_iter().map(Item::try_from).collect::<Result<_, _>>()?;
     Ok(Json(list.answer(&app, wanted.size(), items, |item: &Item| item.endpoint.uuid())?))
+}
+
+/// What the catalog is searched for.
+struct Search<'a> {
+    words: Option<String>,
+    tag: Option<&'a str>,
+}
+
+impl Search<'_> {
+    /// A page of it. What is found is looked up first, in the indexes of words and tags, so that a word that nobody has costs
+    /// as little as one that everybody has; the rest is read for the page alone.
+    fn sql(&self, before: Uuid, rows: i64) -> QueryBuilder<Postgres> {
+        let mut sql = QueryBuilder::new("");
+        let searched = self.words.is_some() || self.tag.is_some();
+        if searched {
+            sql.push("WITH found AS MATERIALIZED (");
+            self.found(&mut sql);
+            sql.push(") ");
+        }
+        sql.push(
+            "SELECT id, publisher_id, publisher_name, name, description, tags, payer, limits, live_version, origins,
+                created_at
+             FROM catalog WHERE ",
+        );
+        if searched {
+            sql.push("id = ANY (ARRAY (SELECT id FROM found WHERE id < ").push_bind(before);
+            sql.push(" ORDER BY id DESC LIMIT ").push_bind(rows).push("))");
+        } else {
+            sql.push("id < ").push_bind(before);
+        }
+        sql.push(" ORDER BY id DESC LIMIT ").push_bind(rows);
+        sql
+    }
+
+    /// All ids: by what endpoints say of themselves, and by their publishers' names.
+    fn found(&self, sql: &mut QueryBuilder<Postgres>) {
+        let Some(words) = &self.words else {
+            sql.push("SELECT id FROM catalog_search WHERE true");
+            return self.tagged(sql);
+        };
+        sql.push("SELECT id FROM catalog_search WHERE words @@ to_tsquery('simple', ")
+            .push_bind(words.clone())
+            .push(")");
+        self.tagged(sql);
+        sql.push(
+            " UNION SELECT id FROM catalog_search WHERE publisher_id = ANY (ARRAY (
+                SELECT id FROM catalog_publishers WHERE words @@ to_tsquery('simple', ",
+        );
+        sql.push_bind(words.clone()).push(")))");
+        self.tagged(sql);
+    }
+
+    fn tagged(&self, sql: &mut QueryBuilder<Postgres>) {
+        if let Some(tag) = self.tag {
+            sql.push(" AND tags @> ARRAY[").push_bind(tag.to_owned()).push("]");
+        }
+    }
 }
 
 /// The question to the index: each word of a search, or its beginning; nothing where nothing is asked. A search without a
