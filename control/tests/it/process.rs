@@ -9,6 +9,7 @@ use alphagate_contract::record::RecordValue;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use std::{
+    path::Path,
     process::{Output, Stdio},
     time::Duration,
 };
@@ -18,8 +19,15 @@ use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
 };
 
+/// The program of this tree.
+const NEWEST: &str = env!("CARGO_BIN_EXE_alphagate-control");
+
 fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_alphagate-control"));
+    command(Path::new(NEWEST))
+}
+
+fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
     command.env_clear().kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -38,7 +46,18 @@ impl Process {
         edge: &FakeEdge,
         more: &[(&str, &str)],
     ) -> Self {
-        let mut command = program();
+        Self::of(Path::new(NEWEST), secrets, database, edge, more).await
+    }
+
+    /// Of another program than that of this tree.
+    pub async fn of(
+        program: &Path,
+        secrets: &Secrets,
+        database: &Database,
+        edge: &FakeEdge,
+        more: &[(&str, &str)],
+    ) -> Self {
+        let mut command = command(program);
         command.arg("serve").envs(environment(secrets, database, edge.url())).envs(more.iter().copied());
         let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -55,6 +74,17 @@ impl Process {
     pub fn signal(&self, signal: &str) {
         let pid = self.child.id().unwrap().to_string();
         assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// Ends it as an operator would; gives what it has logged since it listens.
+    pub async fn end(mut self) -> Vec<Value> {
+        self.signal("-TERM");
+        assert!(self.child.wait().await.unwrap().success());
+        let mut lines = Vec::new();
+        while let Some(line) = self.log.recv().await {
+            lines.push(serde_json::from_str(&line).expect("every line of the log is JSON"));
+        }
+        lines
     }
 }
 

@@ -233,13 +233,13 @@ async fn the_first_releases_data_comes_to_the_newest_schema_while_both_releases_
 }
 
 /// The newest program, on this database.
-async fn newest(database: Database, secrets: Secrets, edge: FakeEdge) -> Bed {
+pub async fn newest(database: Database, secrets: Secrets, edge: FakeEdge) -> Bed {
     let control = Control::start(settings(&environment(&secrets, &database, edge.url()), &[])).await;
     Bed { database, edge, secrets, control, http: reqwest::Client::new() }
 }
 
 /// Reads what an org has, makes something of every kind that the first release knew, and publishes it.
-async fn works_on(bed: &Bed, org: &Org) {
+pub async fn works_on(bed: &Bed, org: &Org) {
     for list in [
         "endpoints",
         "keys",
