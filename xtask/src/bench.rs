@@ -22,6 +22,15 @@ enum What {
     Runner,
     /// What the edge costs a request and an event, beside a bare Worker and other gateways
     Edge(Edge),
+    /// What the admin API takes with 100,000 jobs, 1,000,000 usage events and 10,000 endpoints in the database
+    Control(Control),
+}
+
+#[derive(Debug, Args)]
+struct Control {
+    /// A fiftieth of the rows, and seconds of load
+    #[arg(long)]
+    quick: bool,
 }
 
 #[derive(Debug, Args)]
@@ -59,6 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.what {
         What::Runner => runner(),
         What::Edge(arguments) => edge(arguments),
+        What::Control(arguments) => control(arguments),
     }
 }
 
@@ -85,11 +95,7 @@ fn edge(arguments: &Edge) -> Result<ExitCode> {
     let folder = folder()?;
     let mut cargo = run::cargo()?;
     // Only the release build of control takes so little of the processors that it disturbs nobody.
-    steps::step("control", || {
-        let mut cargo = run::cargo()?;
-        run::visibly(cargo.args(["build", "--release", "--package", "alphagate-control"]).args(run::quiet()))
-    })?;
-    cargo.env("AG_CONTROL_BIN", places::target()?.join("release/alphagate-control"));
+    cargo.env("AG_CONTROL_BIN", control_in_release()?);
     if arguments.has("litellm") {
         cargo.env("AG_LITELLM", steps::step("LiteLLM", || gateways::litellm(&folder))?);
     }
@@ -103,6 +109,30 @@ fn edge(arguments: &Edge) -> Result<ExitCode> {
     println!("            {}", folder.join("edge.md").display());
     println!("            {}", folder.join("edge.svg").display());
     Ok(ExitCode::SUCCESS)
+}
+
+fn control(arguments: &Control) -> Result<ExitCode> {
+    println!("Preparing");
+    steps::packages()?;
+    steps::worker()?;
+    let folder = folder()?;
+    let mut cargo = run::cargo()?;
+    cargo.env("AG_CONTROL_BIN", control_in_release()?);
+    cargo.args(["bench", "--package", "alphagate-tests", "--bench", "control"]).args(run::quiet());
+    cargo.arg("--").args(arguments.quick.then_some("--quick"));
+    cargo.env("AG_BENCH_FOLDER", &folder);
+    steps::step("measuring", || run::visibly(&mut cargo))?;
+    println!("            {}", folder.join("control.md").display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The release build of control.
+fn control_in_release() -> Result<PathBuf> {
+    steps::step("control", || {
+        let mut cargo = run::cargo()?;
+        run::visibly(cargo.args(["build", "--release", "--package", "alphagate-control"]).args(run::quiet()))
+    })?;
+    Ok(places::target()?.join("release/alphagate-control"))
 }
 
 /// Where reports are written.
