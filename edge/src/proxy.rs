@@ -114,8 +114,9 @@ pub async fn read_body(
         None => -1.0,
     };
     let (max, deadline) = (settings.body_max_bytes as f64, settings.body_deadline_ms as f64);
-    let outcome =
-        read_all(request.inner(), lease, max, declared, deadline).await.map_err(|_| Code::RequestMalformed)?;
+    let outcome = read_all(request.inner(), lease, max, declared, deadline)
+        .await
+        .map_err(|_| Code::RequestMalformed)?;
     outcome.dyn_into::<Uint8Array>().map_err(|word| match word.as_string().as_deref() {
         Some("too_large") => Problem::new(Code::BodyTooLarge)
             .message(format!("The request body is over the limit of {} bytes.", settings.body_max_bytes)),
