@@ -4,7 +4,7 @@
 // JavaScript side: Wasm memory never shrinks, so it sees one body at a time, and only while it is parsed.
 
 /** A body up to this size is read by one call of the engine's: chunks would cost more than they are worth. */
-export const SMALL_MAX_BYTES = 64 * 1024;
+export const SMALL_MAX_BYTES = 1024 * 1024;
 
 /** Leases of the budget: id -> { bytes, expiresMs }. A request that dies without a word loses its lease by time. */
 const leases = new Map();

@@ -5,7 +5,7 @@
 import { readAll } from './body.js';
 
 /** Bodies up to this size are sent as one piece; larger ones are streamed from where they lie, never copied. */
-const COPY_MAX_BYTES = 64 * 1024;
+const COPY_MAX_BYTES = 1024 * 1024;
 
 async function write(writable, parts) {
   const writer = writable.getWriter();

@@ -16,6 +16,9 @@ const DUE_MAX: i64 = 1_000;
 /// From then on the wait no longer doubles: 2^20 times the base is beyond any maximum.
 const DOUBLINGS_MAX: u32 = 20;
 
+/// Nobody waits for the disk: what a crash brings back is pushed again, and the edge knows it by its revision.
+const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off";
+
 /// How a pass ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pass {
@@ -28,6 +31,7 @@ pub(super) enum Pass {
 }
 
 enum Step {
+    /// There is more, or may be.
     Sent,
     End(Pass),
 }
@@ -38,6 +42,8 @@ struct Row {
     record_key: String,
     revision: i64,
     payload: String,
+    /// How many there are, as far as one push may reach.
+    waiting: i64,
 }
 
 /// [`alphagate_contract::record::Push`], with the records' content to the letter.
@@ -70,7 +76,7 @@ pub(super) async fn drain(app: App, org: OrgId, eager: bool, stop: watch::Receiv
 }
 
 async fn step(app: &App, org: OrgId, eager: bool) -> Result<Step, sqlx::Error> {
-    let mut tx = app.system().begin().await?;
+    let mut tx = app.system().begin_with(BEGIN).await?;
     let (locked,): (bool,) = sqlx::query_as("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))")
         .bind(format!("outbox {org}"))
         .fetch_one(&mut *tx)
@@ -90,7 +96,8 @@ async fn step(app: &App, org: OrgId, eager: bool) -> Result<Step, sqlx::Error> {
         Ok(pushed) => {
             tracing::debug!(%org, records = rows.len(), applied = pushed.applied, "pushed");
             delete(&mut tx, org, &rows).await?;
-            Step::Sent
+            // What is committed from now on wakes another pass.
+            if is_all(&rows) { Step::End(Pass::Drained) } else { Step::Sent }
         }
         Err(error) => {
             let failures = note_failure(&mut tx, app, org).await?;
@@ -114,10 +121,10 @@ async fn waits(db: &mut PgConnection, org: OrgId) -> Result<bool, sqlx::Error> {
 /// The oldest rows that fit into one push.
 async fn load(db: &mut PgConnection, org: OrgId) -> Result<Vec<Row>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT id, record_key, revision, payload::text AS payload
+        "SELECT id, record_key, revision, payload::text AS payload, waiting
          FROM (
             SELECT id, record_key, revision, payload, sum(octet_length(payload::text)) OVER (ORDER BY id) AS bytes,
-                row_number() OVER (ORDER BY id) AS number
+                row_number() OVER (ORDER BY id) AS number, count(*) OVER () AS waiting
             FROM (SELECT id, record_key, revision, payload FROM outbox WHERE org_id = $1 ORDER BY id LIMIT $2) AS oldest
          ) AS measured
          WHERE bytes <= $3 OR number = 1
@@ -128,6 +135,11 @@ async fn load(db: &mut PgConnection, org: OrgId) -> Result<Vec<Row>, sqlx::Error
     .bind(PUSH_MAX_BYTES)
     .fetch_all(db)
     .await
+}
+
+/// Whether nothing else was there when these were read.
+fn is_all(rows: &[Row]) -> bool {
+    rows.len() < PUSH_MAX_RECORDS && rows.iter().all(|row| usize::try_from(row.waiting) == Ok(rows.len()))
 }
 
 fn body(org: OrgId, rows: &[Row]) -> Result<Vec<u8>, sqlx::Error> {
@@ -142,12 +154,14 @@ fn body(org: OrgId, rows: &[Row]) -> Result<Vec<u8>, sqlx::Error> {
 
 /// Deletes exactly what was pushed: a row with a smaller id may have been committed meanwhile.
 async fn delete(db: &mut PgConnection, org: OrgId, rows: &[Row]) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM outbox WHERE org_id = $1 AND id = ANY($2)")
-        .bind(org.uuid())
-        .bind(rows.iter().map(|row| row.id).collect::<Vec<_>>())
-        .execute(&mut *db)
-        .await?;
-    sqlx::query("DELETE FROM outbox_backoff WHERE org_id = $1").bind(org.uuid()).execute(db).await?;
+    sqlx::query(
+        "WITH forgiven AS (DELETE FROM outbox_backoff WHERE org_id = $1)
+         DELETE FROM outbox WHERE org_id = $1 AND id = ANY($2)",
+    )
+    .bind(org.uuid())
+    .bind(rows.iter().map(|row| row.id).collect::<Vec<_>>())
+    .execute(db)
+    .await?;
     Ok(())
 }
 

@@ -45,6 +45,8 @@ pub struct Streams {
 #[derive(Debug, Clone, Copy)]
 pub struct Memory {
     pub before: u64,
+    /// After the first half of the requests: heaps have grown to their size by then.
+    pub after_half: u64,
     pub after_requests: u64,
     pub after_aborts: u64,
     /// How many requests there were.
@@ -207,8 +209,11 @@ async fn streams(subject: &Subject, door: &Door, plan: &Plan, into: &mut Streams
 async fn memory(subject: &Subject, plan: &Plan) -> Result<Option<Memory>> {
     let Some(meter) = &subject.meter else { return Ok(None) };
     let before = meter.resident_bytes();
-    let asked =
-        client::ask(&subject.door, 1_024, MEMORY_CONNECTIONS, plan.memory_max, plan.memory_requests).await?;
+    let (max, requests) = (plan.memory_max / 2, plan.memory_requests / 2);
+    let first = client::ask(&subject.door, 1_024, MEMORY_CONNECTIONS, max, requests).await?;
+    sleep(SETTLED).await;
+    let after_half = meter.resident_bytes();
+    let second = client::ask(&subject.door, 1_024, MEMORY_CONNECTIONS, max, requests).await?;
     sleep(SETTLED).await;
     let after_requests = meter.resident_bytes();
     for _ in 0..plan.aborted_streams.div_ceil(LEAVING) {
@@ -223,5 +228,6 @@ async fn memory(subject: &Subject, plan: &Plan) -> Result<Option<Memory>> {
     }
     sleep(SETTLED).await;
     let after_aborts = meter.resident_bytes();
-    Ok(Some(Memory { before, after_requests, after_aborts, requests: asked.times.len() }))
+    let requests = first.times.len() + second.times.len();
+    Ok(Some(Memory { before, after_half, after_requests, after_aborts, requests }))
 }

@@ -113,6 +113,7 @@ fn memory_rows(all: &[Measured], rows: &mut Vec<Row>) {
     };
     row("before, MB", &|memory| megabytes(memory.before));
     row("requests made", &|memory| memory.requests as f64);
+    row("after half of them, MB", &|memory| megabytes(memory.after_half));
     row("after them, MB", &|memory| megabytes(memory.after_requests));
     row("after aborted streams, MB", &|memory| megabytes(memory.after_aborts));
 }
