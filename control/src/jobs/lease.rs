@@ -56,7 +56,7 @@ pub(crate) async fn renew(app: &App, runner: RunnerId, token: Uuid, held: Vec<He
     Ok(lost)
 }
 
-fn lease_ms(app: &App) -> i64 {
+pub(super) fn lease_ms(app: &App) -> i64 {
     i64::try_from(app.settings().lease.as_millis()).unwrap_or(i64::MAX)
 }
 

@@ -38,7 +38,7 @@ pub(crate) use feed::{Feed, Message, Place};
 pub(crate) use lease::{give_back, org_of, renew, to_stop};
 pub(crate) use output::{artefact, download};
 pub(crate) use owner::Owner;
-pub(crate) use pulse::run;
+pub(crate) use pulse::{beat, run};
 pub(crate) use queue::{all as queue_of_all, own as queue};
 pub(crate) use read::{get, list};
 pub(crate) use request::{check_labels, is_image_name};

@@ -1,7 +1,8 @@
 //! The beat of control and the database together, and what is done at each: leases, and who waits.
 //!
-//! While one of them is away nobody can renew a lease. So the first beat after a gap lengthens every lease that held
-//! before it by the gap, and no lease is lost but after a beat: an outage costs no attempt.
+//! While one of them is away nobody can renew a lease. So the first beat after a gap lengthens every lease of the time
+//! before it by the gap, and no lease is lost but after a beat: an outage costs no attempt. What was claimed or renewed
+//! since is as long as it should be; a control beats before it serves anybody.
 
 use super::{lease, share};
 use crate::{app::App, error::Answer};
@@ -41,7 +42,7 @@ async fn once(app: &App) -> Answer<()> {
 
 /// One beat. The row's lock makes replicas take turns, so the first one after an outage has lengthened the leases before
 /// any other looks at them.
-pub(super) async fn beat(app: &App) -> Answer<()> {
+pub(crate) async fn beat(app: &App) -> Answer<()> {
     let mut tx = app.system().begin().await?;
     let (gap_ms,): (i64,) = sqlx::query_as(
         "SELECT (extract(epoch FROM clock_timestamp() - beat_at) * 1000)::bigint FROM job_pulse FOR NO KEY UPDATE",
@@ -52,9 +53,11 @@ pub(super) async fn beat(app: &App) -> Answer<()> {
         let longer = sqlx::query(
             "UPDATE jobs SET lease_until = lease_until + $1 * interval '1 millisecond'
              FROM job_pulse
-             WHERE state IN ('starting', 'running') AND lease_until > beat_at",
+             WHERE state IN ('starting', 'running')
+                AND lease_until > beat_at AND lease_until <= beat_at + $2 * interval '1 millisecond'",
         )
         .bind(gap_ms)
+        .bind(lease::lease_ms(app))
         .execute(&mut *tx)
         .await?;
         tracing::warn!(gap_ms, leases = longer.rows_affected(), "after an outage, leases hold longer by it");

@@ -5,6 +5,7 @@ use crate::{
     clocks::Skewed,
     jobs_hosts::{Host, chunk, failed, held, job, passed},
     outages::Line,
+    rls::uuid,
 };
 use alphagate_control::{app::App, serve};
 use serde_json::{Value, json};
@@ -59,6 +60,41 @@ async fn a_lease_that_is_renewed_holds_and_one_that_runs_out_is_taken_over_and_f
     assert_eq!((&job["outcome"], attempts(&job)), (&json!("passed"), 2));
     assert_eq!(job["attempts"][0]["ending"], json!({"how": "lost"}));
     assert_eq!(job["output"]["stdout"]["preview"]["data"], "new");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn after_an_outage_leases_of_the_time_before_hold_longer_and_newer_ones_as_long_as_they_should() {
+    let bed = Bed::with(&[("AG_LEASE_MS", "600000")]).await;
+    let org = bed.org("a").await;
+    let host = Host::new(&bed).await;
+    let (older, newer) = (bed.job(&org, job()).await, bed.job(&org, job()).await);
+    for _ in 0..2 {
+        host.claim_one().await;
+    }
+    let mut db = bed.database.superuser().await;
+    // Five minutes without a beat, in which nobody could renew; one job was claimed since, before the next beat.
+    let outage = format!(
+        "BEGIN;
+         UPDATE job_pulse SET beat_at = now() - interval '300 seconds';
+         UPDATE jobs SET lease_until = now() + interval '200 seconds' WHERE id = '{}';
+         COMMIT",
+        uuid(&older)
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(outage)).execute(&mut db).await.unwrap();
+    loop {
+        let sql = "SELECT now() - beat_at < interval '10 seconds' FROM job_pulse";
+        let (beaten,): (bool,) = sqlx::query_as(sql).fetch_one(&mut db).await.unwrap();
+        if beaten {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for (id, least_s, most_s) in [(older, 440.0, 520.0), (newer, 540.0, 601.0)] {
+        let sql =
+            "SELECT extract(epoch FROM lease_until - now())::float8 FROM jobs WHERE id = $1::text::uuid";
+        let (left_s,): (f64,) = sqlx::query_as(sql).bind(uuid(&id)).fetch_one(&mut db).await.unwrap();
+        assert!((least_s..most_s).contains(&left_s), "{left_s} s are left");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
