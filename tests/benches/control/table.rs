@@ -96,7 +96,7 @@ fn whys(text: &mut String, loaded: &Loaded) {
 
 fn slow_statements(text: &mut String, slow: &Slow) {
     let mut slowest: Vec<_> = slow.statements.iter().collect();
-    slowest.sort_by(|a, b| b.1.0.cmp(&a.1.0));
+    slowest.sort_by_key(|(_, (times, _))| std::cmp::Reverse(*times));
     if !slowest.is_empty() {
         text.push_str(
             "\nStatements of more than 5 ms:\n\n| times | at most, ms | statement |\n| --- | --- | --- |\n",
