@@ -54,6 +54,7 @@ pub async fn until(
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
+    // What is claimed from here on is not of the time before.
     jobs::beat(&app).await.context("leases cannot be looked after")?;
     let (stopping, stopped) = watch::channel(false);
     let (ending, ended) = watch::channel(false);

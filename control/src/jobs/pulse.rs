@@ -57,7 +57,8 @@ pub(crate) async fn beat(app: &App) -> Answer<()> {
                 AND lease_until > beat_at AND lease_until <= beat_at + $2 * interval '1 millisecond'",
         )
         .bind(gap_ms)
-        .bind(lease::lease_ms(app))
+        // Until a beat was missed leases were still given.
+        .bind(lease::lease_ms(app).saturating_add(GAP_MIN_MS))
         .execute(&mut *tx)
         .await?;
         tracing::warn!(gap_ms, leases = longer.rows_affected(), "after an outage, leases hold longer by it");

@@ -67,18 +67,23 @@ async fn after_an_outage_leases_of_the_time_before_hold_longer_and_newer_ones_as
     let bed = Bed::with(&[("AG_LEASE_MS", "600000")]).await;
     let org = bed.org("a").await;
     let host = Host::new(&bed).await;
-    let (older, newer) = (bed.job(&org, job()).await, bed.job(&org, job()).await);
-    for _ in 0..2 {
+    let mut jobs = Vec::new();
+    for _ in 0..3 {
+        jobs.push(bed.job(&org, job()).await);
         host.claim_one().await;
     }
+    let [older, last, newer] = [&jobs[0], &jobs[1], &jobs[2]];
     let mut db = bed.database.superuser().await;
-    // Five minutes without a beat, in which nobody could renew; one job was claimed since, before the next beat.
+    // Five minutes without a beat, in which nobody could renew. One lease is from a second after the last beat, one from
+    // the end of the outage, before the next beat.
     let outage = format!(
         "BEGIN;
          UPDATE job_pulse SET beat_at = now() - interval '300 seconds';
          UPDATE jobs SET lease_until = now() + interval '200 seconds' WHERE id = '{}';
+         UPDATE jobs SET lease_until = now() + interval '301 seconds' WHERE id = '{}';
          COMMIT",
-        uuid(&older)
+        uuid(older),
+        uuid(last)
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(outage)).execute(&mut db).await.unwrap();
     loop {
@@ -89,10 +94,10 @@ async fn after_an_outage_leases_of_the_time_before_hold_longer_and_newer_ones_as
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    for (id, least_s, most_s) in [(older, 440.0, 520.0), (newer, 540.0, 601.0)] {
+    for (id, least_s, most_s) in [(older, 440.0, 520.0), (last, 541.0, 621.0), (newer, 540.0, 600.5)] {
         let sql =
             "SELECT extract(epoch FROM lease_until - now())::float8 FROM jobs WHERE id = $1::text::uuid";
-        let (left_s,): (f64,) = sqlx::query_as(sql).bind(uuid(&id)).fetch_one(&mut db).await.unwrap();
+        let (left_s,): (f64,) = sqlx::query_as(sql).bind(uuid(id)).fetch_one(&mut db).await.unwrap();
         assert!((least_s..most_s).contains(&left_s), "{left_s} s are left");
     }
 }
