@@ -19,7 +19,7 @@ use crate::{
     retry::{Next, Why},
     schemas::{self, Violated},
     settlement::{self, End},
-    visit::{AskedTargets, Visit},
+    visit::{self, AskedTargets, Visit},
 };
 use alphagate_contract::{
     endpoint::Target,
@@ -283,10 +283,9 @@ impl Attempts {
         let Commission { visit, key, route, trail, outgoing, .. } = &self.of;
         let mut estimate = usage.amounts(attempt.price);
         estimate.requests = 0;
-        let ask = Ask { route, trail, estimate, stream: outgoing.stream };
-        let Ok(Asked::Admitted(reservation)) =
-            org_client::reserve(visit, key, &ask, u32::from(self.made)).await
-        else {
+        let Ok(id) = visit::new_id(visit.started_ms) else { return false };
+        let ask = Ask { route, trail, estimate, stream: outgoing.stream, id, spent: false };
+        let Ok(Asked::Admitted(reservation)) = org_client::reserve(visit, key, &ask).await else {
             return false;
         };
         let end =

@@ -66,7 +66,10 @@ pub enum Asked {
     /// Admitted.
     Admitted(Reservation),
     /// Configuration has changed; memory knows the newest now: resolve again.
-    Outdated,
+    Outdated {
+        /// Whether an object had admitted, and was told that it is off: it does not take that id again.
+        cancelled: bool,
+    },
 }
 
 /// What is asked for.
@@ -80,19 +83,23 @@ pub struct Ask<'a> {
     pub estimate: Amounts,
     /// Whether the caller wants a stream.
     pub stream: bool,
+    /// What the usage event goes by, and the reservation unless it is spent.
+    pub id: RequestId,
+    /// Whether nothing can be reserved under the id any more.
+    pub spent: bool,
 }
 
 /// Reserves in the caller's object and, for an install, in the publisher's, in parallel.
 ///
 /// # Errors
 /// 429 over a quota, 403 when suspended, 503 when an object does not answer in time.
-pub async fn reserve(visit: &Visit, key: &ApiKey, asked: &Ask<'_>, attempt: u32) -> Result<Asked, Problem> {
-    // The first attempt goes by the request's own id, so that its usage event is found by `x-request-id`; an id
-    // that was cancelled cannot be used again.
-    let id = if attempt == 0 { visit.id } else { visit::new_id(visit.started_ms)? };
+pub async fn reserve(visit: &Visit, key: &ApiKey, asked: &Ask<'_>) -> Result<Asked, Problem> {
+    let id = if asked.spent { visit::new_id(visit.started_ms)? } else { asked.id };
     let caller = own_side(visit, key, asked, id);
-    // An install is asked of two objects; both would have to lease, so neither does.
-    let leased = asked.route.config()?.quota_mode == QuotaMode::Leased && asked.route.publisher == key.org;
+    // An install is asked of two objects; both would have to lease, so neither does. What is leased goes by the event's id.
+    let leased = asked.route.config()?.quota_mode == QuotaMode::Leased
+        && asked.route.publisher == key.org
+        && !asked.spent;
     if let Some(admission) = caller.admission.clone().filter(|_| leased) {
         return org_leases::reserve(visit, caller, admission).await;
     }
@@ -111,7 +118,7 @@ pub async fn reserve(visit: &Visit, key: &ApiKey, asked: &Ask<'_>, attempt: u32)
 }
 
 fn own_side(visit: &Visit, key: &ApiKey, asked: &Ask<'_>, id: RequestId) -> Reserve {
-    let Ask { route, trail, estimate, stream } = *asked;
+    let Ask { route, trail, estimate, stream, .. } = *asked;
     Reserve {
         org: key.org,
         id,
@@ -120,7 +127,7 @@ fn own_side(visit: &Visit, key: &ApiKey, asked: &Ask<'_>, id: RequestId) -> Rese
         metered: true,
         estimate,
         admission: Some(Admission {
-            id,
+            id: asked.id,
             at_ms: visit.started_ms,
             org: key.org,
             key: key.id,
@@ -158,7 +165,11 @@ pub(crate) fn conclude(
 ) -> Result<Asked, Problem> {
     let mut refusal = None;
     let mut outdated = false;
-    for (side, reply) in replies.into_iter().enumerate() {
+    let mut held = Vec::new();
+    for (side, (org, reply)) in reservation.orgs.iter().zip(replies).enumerate() {
+        if matches!(reply, Some(Reserved::Admitted { .. }) | None) {
+            held.push(*org);
+        }
         match reply {
             Some(Reserved::Admitted { requests, tokens, .. }) => {
                 let limits = &mut reservation.limits;
@@ -180,9 +191,14 @@ pub(crate) fn conclude(
         }
     }
     if outdated || refusal.is_some() {
-        cancel(visit, reservation);
+        // An object that has answered anything else has reserved nothing, and takes the id another time.
+        let cancelled = !held.is_empty();
+        if cancelled {
+            reservation.orgs = held;
+            cancel(visit, reservation);
+        }
         return if outdated {
-            Ok(Asked::Outdated)
+            Ok(Asked::Outdated { cancelled })
         } else {
             Err(refusal.unwrap_or(Code::QuotaUnavailable.into()))
         };

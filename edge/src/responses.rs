@@ -216,7 +216,9 @@ async fn admit_request(
     asking: &Asking,
     body: &Uint8Array,
 ) -> Result<Admitted, Problem> {
-    for attempt in 0..OUTDATED_MAX {
+    // The usage event is found by `x-request-id`, however often was asked.
+    let mut spent = false;
+    for _ in 0..OUTDATED_MAX {
         let identity = identity::check(visit, key, Purpose::Call).await?;
         let mut trail = Trail::of_key(key, identity.revision);
         let plan = match plan(visit, key, &identity, asking, body, &mut trail).await {
@@ -229,13 +231,13 @@ async fn admit_request(
             },
         };
         let Outgoing { estimate, stream, .. } = plan.outgoing;
-        let asked = Ask { route: &plan.route, trail: &trail, estimate, stream };
-        match org_client::reserve(visit, key, &asked, attempt).await? {
+        let asked = Ask { route: &plan.route, trail: &trail, estimate, stream, id: visit.id, spent };
+        match org_client::reserve(visit, key, &asked).await? {
             Asked::Admitted(mut reservation) => {
                 reservation.flags.clone_from(&plan.flags);
                 return Ok(Admitted { plan, trail, reservation });
             }
-            Asked::Outdated => {}
+            Asked::Outdated { cancelled } => spent |= cancelled,
         }
     }
     Err(Problem::new(Code::ConfigUnavailable).retry_after_ms(1_000))

@@ -47,12 +47,21 @@ async fn e16_kv_that_lags_neither_revives_a_key_nor_an_old_version(mode: Mode) -
     stage.org.admin.publish(&stage.endpoint, second, Some(1)).await?;
     stage.org.admin.revoke_key(&other.key.id).await?;
     mode.until_seen().await;
+    let answer = stage.caller.post(json!({})).await?;
+    let asked_again = answer.headers()["x-request-id"].to_str()?.to_owned();
+    answer.error_for_status()?.bytes().await?;
     // Each round asks KV again, which goes on telling of the old version and the good key.
     for _ in 0..3 {
         assert_eq!(served(&stage).await?, "two");
         assert_eq!(code(&other).await?, (401, "invalid_api_key".into()));
         let_memory_age(FRESH_MS).await;
     }
+    // Its plan was outdated and made anew: its event is found by its id all the same.
+    until("the event of a request whose plan was outdated", PATIENCE, async || {
+        let events = stage.org.admin.usage().await?;
+        Ok(events.iter().any(|event| event["id"] == asked_again.as_str()).then_some(()))
+    })
+    .await?;
     Ok(())
 }
 
