@@ -64,9 +64,14 @@ pub struct OrgStore {
     held: RefCell<HashMap<RequestId, Held>>,
 }
 
-const SCHEMA: [&str; 5] = [
+/// How long a record waits for its KV put, milliseconds, unless the alarm comes before: what is pushed meanwhile goes under the
+/// same alarm. No caller is served an outdated record for it, since every request names its revisions to this object.
+pub const PUT_AFTER_MS: u64 = 250;
+
+const SCHEMA: [&str; 6] = [
     "CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, revision INTEGER NOT NULL, record TEXT NOT NULL, \
      put_due_ms INTEGER, failures INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS records_due ON records (put_due_ms) WHERE put_due_ms IS NOT NULL",
     "CREATE TABLE IF NOT EXISTS meters (id TEXT PRIMARY KEY, meter TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS reservations (id TEXT PRIMARY KEY, held TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS tombstones (id TEXT PRIMARY KEY, ends_ms INTEGER NOT NULL) WITHOUT ROWID",
@@ -267,7 +272,7 @@ impl OrgStore {
         }
         let due = match record.value {
             RecordValue::Org(_) => SqlStorageValue::Null,
-            _ => integer(now_ms),
+            _ => integer(now_ms.saturating_add(PUT_AFTER_MS)),
         };
         let values =
             vec![record.key.to_string().into(), integer(record.revision), write(record)?.into(), due];
