@@ -49,7 +49,6 @@ mod principal;
 mod publications;
 mod quotas;
 mod rate_limits;
-mod records;
 mod request_id;
 pub mod roles;
 pub mod routes;

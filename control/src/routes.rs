@@ -6,8 +6,8 @@
 use crate::{
     accounts, answer_headers, app::App, audit, catalog, credentials, dispatch, drain, endpoints,
     error::Error, evals, events, files, gates, health, installs, jobs, keys, members, openapi, orgs,
-    policies, preconditions, publications, quotas, rate_limits, records, request_id, roles::Action, runners,
-    templates, usage, vault, versions,
+    outbox::records, policies, preconditions, publications, quotas, rate_limits, request_id, roles::Action,
+    runners, templates, usage, vault, versions,
 };
 use alphagate_contract::problem::Code;
 use axum::{

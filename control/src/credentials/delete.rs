@@ -6,9 +6,9 @@ use crate::{
     audit::Note,
     change::{Change, Changed, Deleted, Effect},
     error::Answer,
+    outbox::records,
     params::Id,
     principal::Admin,
-    records,
     roles::Action,
 };
 use alphagate_contract::{

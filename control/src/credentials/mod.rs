@@ -22,7 +22,7 @@ pub(crate) use rotate::rotate;
 pub(crate) use standing::{Standing, keep_no_copies, sealed_to, standing};
 pub(crate) use uses::{Use, Uses, note_use};
 
-use crate::{app::App, error::Error, platform::Randomness, records};
+use crate::{app::App, error::Error, outbox::records, platform::Randomness};
 use alphagate_contract::{
     id::{CredentialId, OrgId},
     record::{CredentialRecord, RecordKey, RecordValue},

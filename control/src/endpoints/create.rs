@@ -8,8 +8,8 @@ use crate::{
     change::{Begun, Change, Changed, Effect},
     error::{Answer, Error},
     names, orgs,
+    outbox::records,
     principal::Admin,
-    records,
     roles::Action,
     text::Description,
 };

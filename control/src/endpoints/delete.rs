@@ -10,9 +10,9 @@ use crate::{
     change::{Change, Changed, Deleted, Effect},
     error::{Answer, Error},
     gates, installs, names,
+    outbox::records,
     params::Id,
     principal::Admin,
-    records,
     roles::Action,
     versions,
 };

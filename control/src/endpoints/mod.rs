@@ -25,7 +25,7 @@ pub(crate) use withdraw::withdraw;
 use crate::{
     body::{from_word, word},
     error::Error,
-    records,
+    outbox::records,
 };
 use alphagate_contract::{
     id::{EndpointId, OrgId},

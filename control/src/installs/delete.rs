@@ -7,9 +7,9 @@ use crate::{
     change::{Change, Changed, Deleted, Effect},
     error::Answer,
     names,
+    outbox::records,
     params::Id,
     principal::Admin,
-    records,
     roles::Action,
 };
 use alphagate_contract::{

@@ -14,7 +14,9 @@ pub(crate) use create::create;
 pub(crate) use delete::delete;
 pub(crate) use read::{get, list};
 
-use crate::{app::App, body::from_word, credentials, endpoints::Offer, error::Error, records, versions};
+use crate::{
+    app::App, body::from_word, credentials, endpoints::Offer, error::Error, outbox::records, versions,
+};
 use alphagate_contract::{
     id::{CredentialId, EndpointId, InstallId, OrgId},
     name::EndpointName,

@@ -21,7 +21,7 @@ use crate::{
     app::App,
     body::{from_word, word},
     error::Error,
-    records,
+    outbox::records,
     text::Label,
     vault::Under,
 };

@@ -4,7 +4,7 @@
 //! is the same after a restart and in every replica. Opening a key again moves it to the next epoch, which ends every
 //! older text. A key that is neither closed nor used ends by itself.
 
-use crate::{app::App, error::Error, records};
+use crate::{app::App, error::Error, outbox::records};
 use alphagate_contract::{
     id::{KeyId, OrgId, RunId},
     key::ApiKey,

@@ -2,7 +2,7 @@
 
 use crate::{
     accounts, audit, catalog, credentials, dispatch, endpoints, evals, events, files, gates, health,
-    installs, jobs, keys, members, openapi, orgs, policies, publications, quotas, records, runners,
+    installs, jobs, keys, members, openapi, orgs, outbox::records, policies, publications, quotas, runners,
     templates, usage, vault, versions,
 };
 use utoipa::OpenApi;

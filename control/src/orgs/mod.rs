@@ -13,7 +13,7 @@ pub(crate) use create::create;
 pub(crate) use of_user::{create_for, create_own, list_own, rename};
 pub(crate) use read::{get, list, own};
 
-use crate::{endpoints, error::Error, quotas, records};
+use crate::{endpoints, error::Error, outbox::records, quotas};
 use alphagate_contract::{
     id::OrgId,
     problem::Code,

@@ -74,24 +74,19 @@ pub(crate) async fn run(app: App, mut inbox: Inbox, mut stop: watch::Receiver<bo
     wakers.spawn(poll(app.clone()));
     let connections = usize::try_from(app.settings().database_connections_max).unwrap_or(PUSHES_MAX);
     let mut desk = Desk::new(PUSHES_MAX.min(connections / 2));
-    let mut pushes: JoinSet<Pass> = JoinSet::new();
+    let mut pushes: JoinSet<()> = JoinSet::new();
     let mut whose: HashMap<Id, OrgId> = HashMap::new();
     loop {
-        while let Some((org, eager)) = desk.start() {
-            let task = pushes.spawn(push::drain(app.clone(), org, eager, stop.clone()));
+        while let Some((org, replies)) = desk.start() {
+            let task = pushes.spawn(pass(app.clone(), org, replies, stop.clone()));
             whose.insert(task.id(), org);
         }
         tokio::select! {
             Some((org, reply)) = inbox.0.recv() => desk.wake(org, reply),
             Some(ended) = pushes.join_next_with_id() => {
-                let (id, pass) = match ended {
-                    Ok((id, pass)) => (id, pass),
-                    Err(error) => (error.id(), Pass::Failed),
-                };
-                let replies = whose.remove(&id).map(|org| desk.finish(org)).unwrap_or_default();
-                for reply in replies {
-                    // Who no longer waits has been told `pending`.
-                    let _ = reply.send(pass);
+                let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+                if let Some(org) = whose.remove(&id) {
+                    desk.finish(org);
                 }
             }
             _ = stop.changed() => break,
@@ -99,6 +94,20 @@ pub(crate) async fn run(app: App, mut inbox: Inbox, mut stop: watch::Receiver<bo
     }
     wakers.shutdown().await;
     while pushes.join_next().await.is_some() {}
+}
+
+/// One pass; who waits hears of the edge's acceptance at once, while the rows are still being deleted.
+async fn pass(app: App, org: OrgId, replies: Vec<Reply>, stop: watch::Receiver<bool>) {
+    let eager = !replies.is_empty();
+    let mut waiting = Some(replies);
+    let mut tell = |pass| {
+        for reply in waiting.take().into_iter().flatten() {
+            // Who no longer waits has been told `pending`.
+            let _ = reply.send(pass);
+        }
+    };
+    let ended = push::drain(&app, org, eager, stop, || tell(Pass::Drained)).await;
+    tell(ended);
 }
 
 /// Wakes the desk for every org that another process has written to.

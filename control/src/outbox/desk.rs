@@ -4,7 +4,10 @@
 //! pass that began after they asked.
 
 use alphagate_contract::id::OrgId;
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    mem,
+};
 
 /// The desk; `R` is how to tell someone who waits.
 pub(super) struct Desk<R> {
@@ -16,26 +19,10 @@ pub(super) struct Desk<R> {
 
 struct Slot<R> {
     running: bool,
-    /// Told when the pass that is running ends.
-    now: Asked<R>,
-    /// Came while it was running: another pass is due.
-    next: Option<Asked<R>>,
-}
-
-struct Asked<R> {
-    eager: bool,
-    replies: Vec<R>,
-}
-
-impl<R> Asked<R> {
-    fn add(&mut self, reply: Option<R>) {
-        self.eager |= reply.is_some();
-        self.replies.extend(reply);
-    }
-
-    const fn nobody() -> Self {
-        Self { eager: false, replies: Vec::new() }
-    }
+    /// Who waits for the pass that is to begin.
+    now: Vec<R>,
+    /// Came while one was running: another pass is due, for these.
+    next: Option<Vec<R>>,
 }
 
 impl<R> Desk<R> {
@@ -47,14 +34,14 @@ impl<R> Desk<R> {
     pub(super) fn wake(&mut self, org: OrgId, reply: Option<R>) {
         let slot = self.orgs.entry(org).or_insert_with(|| {
             self.queue.push_back(org);
-            Slot { running: false, now: Asked::nobody(), next: None }
+            Slot { running: false, now: Vec::new(), next: None }
         });
-        let asked = if slot.running { slot.next.get_or_insert_with(Asked::nobody) } else { &mut slot.now };
-        asked.add(reply);
+        let asked = if slot.running { slot.next.get_or_insert_default() } else { &mut slot.now };
+        asked.extend(reply);
     }
 
-    /// The next org to push, and whether someone waits for it, if there is room.
-    pub(super) fn start(&mut self) -> Option<(OrgId, bool)> {
+    /// The next org to push, and who waits to hear of it, if there is room.
+    pub(super) fn start(&mut self) -> Option<(OrgId, Vec<R>)> {
         if self.running >= self.max {
             return None;
         }
@@ -62,18 +49,17 @@ impl<R> Desk<R> {
         let slot = self.orgs.get_mut(&org)?;
         slot.running = true;
         self.running += 1;
-        Some((org, slot.now.eager))
+        Some((org, mem::take(&mut slot.now)))
     }
 
-    /// The pass of `org` ended; gives whom to tell.
-    pub(super) fn finish(&mut self, org: OrgId) -> Vec<R> {
-        let Some(slot) = self.orgs.remove(&org) else { return Vec::new() };
+    /// The pass of `org` ended.
+    pub(super) fn finish(&mut self, org: OrgId) {
+        let Some(slot) = self.orgs.remove(&org) else { return };
         self.running -= 1;
         if let Some(now) = slot.next {
             self.orgs.insert(org, Slot { running: false, now, next: None });
             self.queue.push_back(org);
         }
-        slot.now.replies
     }
 }
 
@@ -90,13 +76,13 @@ mod tests {
         let mut desk = Desk::new(8);
         desk.wake(org(1), Some("a"));
         desk.wake(org(1), None);
-        assert_eq!(desk.start(), Some((org(1), true)));
+        assert_eq!(desk.start(), Some((org(1), vec!["a"])));
         desk.wake(org(1), Some("b"));
         desk.wake(org(1), Some("c"));
         assert_eq!(desk.start(), None);
-        assert_eq!(desk.finish(org(1)), ["a"]);
-        assert_eq!(desk.start(), Some((org(1), true)));
-        assert_eq!(desk.finish(org(1)), ["b", "c"]);
+        desk.finish(org(1));
+        assert_eq!(desk.start(), Some((org(1), vec!["b", "c"])));
+        desk.finish(org(1));
         assert_eq!(desk.start(), None);
     }
 
@@ -106,16 +92,16 @@ mod tests {
         (1..=4).for_each(|number| desk.wake(org(number), None));
         assert_eq!(
             (desk.start(), desk.start(), desk.start()),
-            (Some((org(1), false)), Some((org(2), false)), None)
+            (Some((org(1), vec![])), Some((org(2), vec![])), None)
         );
         desk.finish(org(2));
         desk.wake(org(1), None);
-        assert_eq!(desk.start(), Some((org(3), false)));
+        assert_eq!(desk.start(), Some((org(3), vec![])));
         desk.finish(org(1));
         desk.finish(org(3));
         assert_eq!(
             (desk.start(), desk.start(), desk.start()),
-            (Some((org(4), false)), Some((org(1), false)), None)
+            (Some((org(4), vec![])), Some((org(1), vec![])), None)
         );
     }
 }

@@ -8,35 +8,11 @@ mod courier;
 mod desk;
 mod edge;
 mod push;
+pub(crate) mod records;
 
 pub(crate) use courier::run;
 pub use courier::{Courier, Inbox};
 pub(crate) use edge::EdgeClient;
 
-use crate::error::Error;
-use alphagate_contract::{id::OrgId, record::RecordKey};
-use sqlx::PgConnection;
-
-/// Channel of NOTIFY that wakes the loops of all replicas.
+/// Channel of NOTIFY that wakes the loops of all replicas, with the org whose outbox has a new row.
 const CHANNEL: &str = "alphagate_outbox";
-
-/// Adds a record to the outbox of its org; the loops wake up when the transaction commits.
-pub(crate) async fn enqueue(
-    db: &mut PgConnection,
-    org: OrgId,
-    key: &RecordKey,
-    revision: i64,
-    value: &str,
-) -> Result<(), Error> {
-    sqlx::query(
-        "INSERT INTO outbox (org_id, record_key, revision, payload) VALUES ($1, $2, $3, $4::text::json)",
-    )
-    .bind(org.uuid())
-    .bind(key.to_string())
-    .bind(revision)
-    .bind(value)
-    .execute(&mut *db)
-    .await?;
-    sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(org.to_string()).execute(db).await?;
-    Ok(())
-}

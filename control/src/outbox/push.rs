@@ -60,10 +60,17 @@ struct PushRecord<'a> {
     value: &'a RawValue,
 }
 
-/// Pushes everything that `org` has. `eager`: someone waits, so a wait after a failure is cut short.
-pub(super) async fn drain(app: App, org: OrgId, eager: bool, stop: watch::Receiver<bool>) -> Pass {
+/// Pushes everything that `org` has. `eager`: someone waits, so a wait after a failure is cut short. `accepted` is called when
+/// the edge has all of it: from then on a failure means only that something is pushed again.
+pub(super) async fn drain(
+    app: &App,
+    org: OrgId,
+    eager: bool,
+    stop: watch::Receiver<bool>,
+    mut accepted: impl FnMut(),
+) -> Pass {
     loop {
-        match step(&app, org, eager).await {
+        match step(app, org, eager, &mut accepted).await {
             Ok(Step::End(pass)) => return pass,
             Ok(Step::Sent) if *stop.borrow() => return Pass::Failed,
             Ok(Step::Sent) => {}
@@ -75,7 +82,7 @@ pub(super) async fn drain(app: App, org: OrgId, eager: bool, stop: watch::Receiv
     }
 }
 
-async fn step(app: &App, org: OrgId, eager: bool) -> Result<Step, sqlx::Error> {
+async fn step(app: &App, org: OrgId, eager: bool, mut accepted: impl FnMut()) -> Result<Step, sqlx::Error> {
     let mut tx = app.system().begin_with(BEGIN).await?;
     let (locked,): (bool,) = sqlx::query_as("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))")
         .bind(format!("outbox {org}"))
@@ -95,9 +102,13 @@ async fn step(app: &App, org: OrgId, eager: bool) -> Result<Step, sqlx::Error> {
     let step = match sent {
         Ok(pushed) => {
             tracing::debug!(%org, records = rows.len(), applied = pushed.applied, "pushed");
-            delete(&mut tx, org, &rows).await?;
             // What is committed from now on wakes another pass.
-            if is_all(&rows) { Step::End(Pass::Drained) } else { Step::Sent }
+            let step = if is_all(&rows) { Step::End(Pass::Drained) } else { Step::Sent };
+            if matches!(step, Step::End(_)) {
+                accepted();
+            }
+            delete(&mut tx, org, &rows).await?;
+            step
         }
         Err(error) => {
             let failures = note_failure(&mut tx, app, org).await?;

@@ -10,10 +10,10 @@ use crate::{
     credentials::{self, Destination},
     endpoints,
     error::{Answer, Error},
+    outbox::records,
     params::Id,
     policies,
     principal::Admin,
-    records,
     roles::Action,
 };
 use alphagate_contract::{

@@ -18,7 +18,7 @@ const OWNERS: [(&str, &str); 57] = [
     ("orgs", "orgs/"),
     ("keys", "keys/"),
     ("run_keys", "keys/"),
-    ("records", "records.rs"),
+    ("records", "outbox/"),
     ("outbox", "outbox/"),
     ("outbox_backoff", "outbox/"),
     ("credentials", "credentials/"),

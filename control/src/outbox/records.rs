@@ -2,12 +2,12 @@
 //!
 //! A record's row is locked first and gets its revision then, so revisions of one record grow in the order of commits;
 //! its content is read after the lock, so the last one to commit has seen everything. Records that are gone stay as
-//! [`RecordValue::Gone`]: nothing older comes back.
+//! [`RecordValue::Gone`]: nothing older comes back. A record and its row in the outbox are one statement.
 
+use super::CHANNEL;
 use crate::{
     app::App,
     error::{Answer, Error},
-    outbox,
     params::Id,
     principal::Edge,
 };
@@ -49,15 +49,34 @@ pub(crate) async fn lock(db: &mut PgConnection, org: OrgId, key: RecordKey) -> R
     Ok(Slot { org, key, revision })
 }
 
-/// Writes a record that needs nothing from under its lock.
+/// Writes a record that needs nothing from under its lock, and puts it into the outbox.
 pub(crate) async fn put(
     db: &mut PgConnection,
     org: OrgId,
     key: RecordKey,
     value: &RecordValue,
 ) -> Result<(), Error> {
-    let slot = lock(db, org, key).await?;
-    slot.put(db, value).await
+    sqlx::query(
+        "WITH written AS (
+            INSERT INTO records (org_id, key, revision, value)
+            VALUES ($1, $2, nextval('record_revision'), $3::text::json)
+            ON CONFLICT (org_id, key) DO UPDATE
+                SET revision = nextval('record_revision'), value = excluded.value
+            RETURNING revision
+         ), told AS (
+            INSERT INTO outbox (org_id, record_key, revision, payload)
+            SELECT $1, $2, revision, $3::text::json FROM written
+         )
+         SELECT pg_notify($4, $5)",
+    )
+    .bind(org.uuid())
+    .bind(key.to_string())
+    .bind(serde_json::to_string(value).map_err(Error::internal)?)
+    .bind(CHANNEL)
+    .bind(org.to_string())
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 impl Slot {
@@ -68,14 +87,23 @@ impl Slot {
 
     /// Writes the content, and puts it into the outbox.
     pub(crate) async fn put(self, db: &mut PgConnection, value: &RecordValue) -> Result<(), Error> {
-        let text = serde_json::to_string(value).map_err(Error::internal)?;
-        sqlx::query("UPDATE records SET value = $3::text::json WHERE org_id = $1 AND key = $2")
-            .bind(self.org.uuid())
-            .bind(self.key.to_string())
-            .bind(&text)
-            .execute(&mut *db)
-            .await?;
-        outbox::enqueue(db, self.org, &self.key, self.revision, &text).await
+        sqlx::query(
+            "WITH written AS (UPDATE records SET value = $3::text::json WHERE org_id = $1 AND key = $2),
+             told AS (
+                INSERT INTO outbox (org_id, record_key, revision, payload)
+                VALUES ($1, $2, $6, $3::text::json)
+             )
+             SELECT pg_notify($4, $5)",
+        )
+        .bind(self.org.uuid())
+        .bind(self.key.to_string())
+        .bind(serde_json::to_string(value).map_err(Error::internal)?)
+        .bind(CHANNEL)
+        .bind(self.org.to_string())
+        .bind(self.revision)
+        .execute(db)
+        .await?;
+        Ok(())
     }
 }
 
