@@ -12,6 +12,7 @@ use alphagate_control::{app::App, keygen, platform::Host, serve, settings::Setti
 use clap::Parser;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
+use sqlx::PgConnection;
 use std::{collections::HashMap, sync::Arc};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
@@ -99,6 +100,13 @@ pub fn settings(environment: &[(String, String)], changes: &[(&str, &str)]) -> S
     Flags::parse_from(flags).settings
 }
 
+/// A round of housekeeping comes no further than to this table, which nobody else needs, as long as the connection is open.
+async fn hold_housekeeping(database: &Database) -> PgConnection {
+    let mut db = database.superuser().await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE device_logins").execute(&mut db).await.unwrap();
+    db
+}
+
 impl Control {
     pub async fn start(settings: Settings) -> Self {
         let listener = TcpListener::bind(settings.listen).await.unwrap();
@@ -131,8 +139,18 @@ impl Bed {
 
     /// With some settings changed.
     pub async fn with(changes: &[(&str, &str)]) -> Self {
-        let secrets = secrets();
+        Self::on(Database::new().await, changes).await
+    }
+
+    /// Housekeeping waits, also that of other replicas, until the connection is closed.
+    pub async fn without_housekeeping() -> (Self, PgConnection) {
         let database = Database::new().await;
+        let held = hold_housekeeping(&database).await;
+        (Self::on(database, &[]).await, held)
+    }
+
+    async fn on(database: Database, changes: &[(&str, &str)]) -> Self {
+        let secrets = secrets();
         let edge = FakeEdge::start(&secrets["AG_CONTROL_TO_EDGE_RING"]).await;
         let settings = settings(&environment(&secrets, &database, edge.url()), changes);
         let control = Control::start(settings).await;

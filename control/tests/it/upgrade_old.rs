@@ -10,7 +10,10 @@ use crate::{
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
 use uuid::Uuid;
 
 /// A replica of the first release, working for one org.
@@ -18,7 +21,6 @@ pub struct Old {
     tenant: PgConnection,
     system: PgConnection,
     pub org: Uuid,
-    number: u32,
     /// Its slowest statement.
     pub longest: (Duration, &'static str),
     pub rounds: usize,
@@ -88,7 +90,7 @@ impl Old {
     pub async fn start(database: &Database, org: Uuid) -> Self {
         let tenant = connect(&database.name, Some(TENANT)).await;
         let system = connect(&database.name, Some(SYSTEM)).await;
-        let mut old = Self { tenant, system, org, number: 0, longest: (Duration::ZERO, ""), rounds: 0 };
+        let mut old = Self { tenant, system, org, longest: (Duration::ZERO, ""), rounds: 0 };
         run!(old.tenant, "SET lock_timeout = '10s'");
         run!(old.system, "SET lock_timeout = '10s'");
         old
@@ -108,11 +110,11 @@ impl Old {
         self.rounds += 1;
     }
 
-    /// A UUIDv7 of now.
-    fn id(&mut self) -> Uuid {
-        self.number += 1;
+    /// A UUIDv7 of now, of no other replica either.
+    fn id(&self) -> Uuid {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
         let mut random = [0; 10];
-        random[..4].copy_from_slice(&self.number.to_be_bytes());
+        random[..4].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
         random[4..].copy_from_slice(&self.org.as_bytes()[10..]);
         uuid::Builder::from_unix_timestamp_millis(now_ms(), &random).into_uuid()
     }

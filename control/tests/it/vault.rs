@@ -75,7 +75,7 @@ async fn row(db: &mut PgConnection, credential: &str) -> Row {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_secret_is_under_its_orgs_data_key_and_opens_in_its_own_place_only() {
-    let bed = Bed::start().await;
+    let (bed, _held) = Bed::without_housekeeping().await;
     let (a, b) = (bed.org("a").await, bed.org("b").await);
     let mut ids = Vec::new();
     for (org, secret) in [(&a, "sk-first-of-a-0001"), (&a, "sk-second-of-a-0002"), (&b, "sk-first-of-b-0003")]
@@ -130,7 +130,7 @@ async fn a_secret_is_under_its_orgs_data_key_and_opens_in_its_own_place_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_data_key_is_rotated_and_the_edge_need_not_be_told() {
-    let bed = Bed::start().await;
+    let (bed, _held) = Bed::without_housekeeping().await;
     let org = bed.org("a").await;
     let path = format!("/operator/v1/orgs/{}/data-key", org.id);
     let none_yet = bed.operator("POST", &path, None).await;
@@ -153,12 +153,9 @@ async fn a_data_key_is_rotated_and_the_edge_need_not_be_told() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_master_key_is_rotated_in_batches_and_goes_on_where_it_was() {
-    let mut bed = Bed::start().await;
+    // Housekeeping would renew, too.
+    let (mut bed, held) = Bed::without_housekeeping().await;
     let rotated = with_new_entry(&bed.secrets, "AG_MASTER_RING");
-    // Housekeeping would renew, too: it comes no further than to this table, which nobody else here needs.
-    let mut superuser = bed.database.superuser().await;
-    let mut held = superuser.begin().await.unwrap();
-    sqlx::query("LOCK TABLE device_logins").execute(&mut *held).await.unwrap();
     let next = replica(&bed, &rotated, &[]).await;
     let mut orgs = Vec::new();
     for number in 0..5 {
@@ -183,7 +180,7 @@ async fn a_master_key_is_rotated_in_batches_and_goes_on_where_it_was() {
     assert_eq!(progress(&next).await, (2, 1));
     assert_eq!(progress(&next).await, (1, 0));
     assert_eq!(progress(&next).await, (0, 0));
-    held.rollback().await.unwrap();
+    held.close().await.unwrap();
     let state = operator(&bed, &next, "GET", "/operator/v1/vault", Value::Null).await.1;
     let kid = rotated["AG_MASTER_RING"].split(':').next().unwrap();
     assert_eq!(state["wrapped_by"], json!([{"key": format!("local:{kid}"), "count": 5}]), "{state}");
