@@ -22,6 +22,9 @@ const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// Known-answer vectors, which must hold natively and in Wasm.
 const VECTORS: (&str, &str) = ("alphagate-contract", "vectors");
 
+/// What the databases of all tests that run at once take, write-ahead log included.
+const DATABASES_MAX_BYTES: u64 = 4 << 30;
+
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Run the long forms too: fuzzing, thousands of seeds, soak
@@ -90,7 +93,8 @@ impl Postgres {
         if let Some(url) = env::var("DATABASE_URL").ok().filter(|url| !url.is_empty()) {
             return Ok(Self { url, own: None });
         }
-        let scratch = Scratch::new()?;
+        // Each test makes a database of its own, which is some hundred files.
+        let scratch = Scratch::in_memory(DATABASES_MAX_BYTES)?;
         // Tests that crash Postgres start one of their own, with its disk synced.
         let server = Server::start(&scratch.path().join("postgres"), None, false).await?;
         Ok(Self { url: server.url(), own: Some((server, scratch)) })

@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::statvfs;
 
 use crate::at_exit::AtExit;
 
@@ -56,10 +57,22 @@ pub fn npm_binary(name: &str) -> Result<PathBuf> {
 #[derive(Debug)]
 pub struct Scratch(DataDir);
 
+/// Where Linux keeps files in memory.
+const IN_MEMORY: &str = "/dev/shm";
+
 impl Scratch {
     /// Makes one.
     pub fn new() -> Result<Self> {
         DataDir::temporary().map(Self)
+    }
+
+    /// Makes one in memory, where the machine has so many bytes of it for files; else like any other.
+    pub fn in_memory(bytes: u64) -> Result<Self> {
+        let memory = Path::new(IN_MEMORY);
+        let has_room =
+            statvfs(memory).is_ok_and(|space| space.f_bavail.saturating_mul(space.f_frsize) >= bytes);
+        let made = has_room.then(|| DataDir::temporary_in(memory).ok()).flatten();
+        made.map_or_else(Self::new, |made| Ok(Self(made)))
     }
 
     /// Where it is.
@@ -89,8 +102,12 @@ impl DataDir {
 
     /// A folder that goes with the bed, after clearing away what killed beds left.
     pub(crate) fn temporary() -> Result<Self> {
+        Self::temporary_in(&env::temp_dir())
+    }
+
+    fn temporary_in(below: &Path) -> Result<Self> {
         let uid = rustix::process::geteuid().as_raw();
-        let root = env::temp_dir().join(format!("alphagate-beds-{uid}"));
+        let root = below.join(format!("alphagate-beds-{uid}"));
         make_shared_root(&root)?;
         // Held while a folder exists that is not locked yet, so that no sweep takes it away.
         let gate = File::create(root.join("sweep.lock"))?;

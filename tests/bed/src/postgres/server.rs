@@ -106,6 +106,8 @@ impl Server {
             format!("synchronous_commit={sync}"),
             format!("full_page_writes={sync}"),
             "listen_addresses=127.0.0.1".to_owned(),
+            // Passwords here are random or known to all; every login would derive its key by thousands of rounds.
+            "scram_iterations=1".to_owned(),
             "unix_socket_directories=".to_owned(),
             // In the data folder: /dev/shm would keep it after a kill.
             "dynamic_shared_memory_type=mmap".to_owned(),

@@ -122,6 +122,7 @@ fn initdb(account: Account, binaries: &Path, data: &Path, password_file: &Path) 
         .arg(password_file)
         .args(["--username", OWNER, "--auth", "scram-sha-256", "--encoding", "UTF8"])
         .args(["--locale", "C", "--no-sync", "--no-instructions"])
+        .args(["--set", "scram_iterations=1"])
         .current_dir("/")
         .stdin(Stdio::null());
     if let Some(uid) = account.uid {
