@@ -204,6 +204,7 @@ async fn e25_a_reserve_that_landed_after_its_time_is_cancelled_and_costs_nothing
         {"subject": {"kind": "org"}, "limit": {"concurrency": 1}},
     ]);
     stage.org.admin.put_quotas(&quotas).await?;
+    puts_pending(&stage, |pending| pending == 0).await?;
     bed.delay_object_ms(OBJECT_TIMEOUT_MS + 500).await?;
     assert_eq!(code(&stage.caller).await?, (503, "quota_unavailable".into()));
     bed.delay_object_ms(0).await?;
