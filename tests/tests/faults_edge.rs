@@ -23,16 +23,10 @@ mod faults_edge {
     pub mod upstream;
 }
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use alphagate_bed::{Bed, KvMode, Options};
-use alphagate_contract::{
-    record::{Push, Pushed},
-    ring::Ring,
-    sign::{self, Audience, SIGNATURE_HEADER, Signed},
-};
-use alphagate_tests::{Stage, until};
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 /// How long the edge of [`troubled`] takes a record in memory for fresh, milliseconds.
@@ -94,31 +88,4 @@ fn options() -> Options {
         .edge_var("AG_RECORD_STALE_MAX_MS", STALE_MAX_MS)
         .edge_var("AG_OBJECT_TIMEOUT_MS", OBJECT_TIMEOUT_MS)
         .edge_var("AG_LEDGER_FLUSH_MS", 200)
-}
-
-/// Pushes records to the edge, as control does.
-async fn push(bed: &Bed, push: &Push) -> Result<Pushed> {
-    const PATH: &str = "/internal/v1/records";
-    let body = serde_json::to_vec(push)?;
-    let signed = Signed { audience: Audience::Edge, method: "POST", path_and_query: PATH, body: &body };
-    let ring = Ring::parse(bed.secrets().get("AG_CONTROL_TO_EDGE_RING")?)?;
-    let signature = sign::sign(&ring, &signed, now_ms()?);
-    let request = alphagate_bed::http_client(None)?.post(format!("{}{PATH}", bed.edge_url()));
-    let answer = request.header(SIGNATURE_HEADER, signature).body(body).send().await?;
-    let (status, text) = (answer.status(), answer.text().await?);
-    ensure!(status == 200, "{status}: {text}");
-    Ok(serde_json::from_str(&text)?)
-}
-
-/// Waits until so many KV puts of the stage's org are still to come: an empty push tells.
-async fn puts_pending(stage: &Stage, wanted: impl Fn(usize) -> bool) -> Result<()> {
-    let empty = Push { org: stage.org.id.parse()?, records: Vec::new() };
-    let ask = async || Ok(wanted(push(stage.bed, &empty).await?.kv_pending).then_some(()));
-    until("KV puts made, or not", PATIENCE, ask).await
-}
-
-#[expect(clippy::disallowed_methods, reason = "the test signs in control's place")]
-fn now_ms() -> Result<u64> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).context("before 1970")?;
-    Ok(u64::try_from(since.as_millis())?)
 }

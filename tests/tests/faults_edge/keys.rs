@@ -7,11 +7,11 @@ use alphagate_contract::{
     record::{KeyRecord, Push, Record, RecordKey, RecordValue},
     ring::Ring,
 };
-use alphagate_tests::{Caller, Raw, Stage, raw::Answer};
+use alphagate_tests::{Caller, Raw, Stage, now_ms, push, puts_pending, raw::Answer};
 use anyhow::{Result, ensure};
 use serde_json::json;
 
-use crate::{GENERATIONS, Troubled, now_ms, push, puts_pending, ring};
+use crate::{GENERATIONS, Troubled, ring};
 
 /// Calls with these lines instead of the one `Authorization` header.
 async fn call_with(caller: &Caller, lines: &[u8]) -> Result<Answer> {

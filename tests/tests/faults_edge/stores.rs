@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use alphagate_bed::KvMode;
-use alphagate_tests::{Caller, Mode, Stage, in_both_modes, until};
+use alphagate_tests::{Caller, Mode, Stage, in_both_modes, puts_pending, until};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::{FRESH_MS, OBJECT_TIMEOUT_MS, PATIENCE, STALE_MAX_MS, Troubled, puts_pending};
+use crate::{FRESH_MS, OBJECT_TIMEOUT_MS, PATIENCE, STALE_MAX_MS, Troubled};
 
 in_both_modes! {
     e16_kv_that_lags_neither_revives_a_key_nor_an_old_version,
