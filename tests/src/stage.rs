@@ -11,6 +11,7 @@ use alphagate_bed::{
     seed::{Key, Org},
 };
 use alphagate_contract::{
+    record::Pushed,
     ring::Ring,
     sign::{self, Audience, SIGNATURE_HEADER, Signed},
 };
@@ -25,6 +26,9 @@ use crate::{
 
 /// From a settlement to its event in control: a second in the ledger, and room for a loaded machine.
 const USAGE_MAX: Duration = Duration::from_secs(30);
+
+/// How long KV puts may take to be made, or to be seen failing.
+const PUTS_MAX: Duration = Duration::from_secs(20);
 
 /// The second call within a second asks for a lease, and the more there are the larger the next one is.
 const OFTEN: usize = 12;
@@ -114,9 +118,20 @@ impl Stage {
         Ok((org, caller))
     }
 
-    /// Pushes a record of the publishing org to the edge, signed as control does.
+    /// Pushes a record of the publishing org to the edge.
     pub async fn push(&self, record: Value) -> Result<()> {
-        let body = json!({"org": self.org.id, "records": [record]}).to_string();
+        self.push_all(&[record]).await.map(drop)
+    }
+
+    /// Waits until so many KV puts of the publishing org are still to come: an empty push tells.
+    pub async fn puts_pending(&self, wanted: impl Fn(usize) -> bool) -> Result<()> {
+        let ask = async || Ok(wanted(self.push_all(&[]).await?.kv_pending).then_some(()));
+        until("KV puts made, or not", PUTS_MAX, ask).await
+    }
+
+    /// Pushes records of the publishing org to the edge, signed as control does.
+    async fn push_all(&self, records: &[Value]) -> Result<Pushed> {
+        let body = json!({"org": self.org.id, "records": records}).to_string();
         let ring = Ring::parse(self.bed.secrets().get("AG_CONTROL_TO_EDGE_RING")?)?;
         let signed = Signed {
             audience: Audience::Edge,
@@ -127,8 +142,7 @@ impl Stage {
         let now_ms = std::time::UNIX_EPOCH.elapsed()?.as_millis().try_into()?;
         let request = self.caller.http.post(format!("{}{PUSH_PATH}", self.caller.edge_url));
         let request = request.header(SIGNATURE_HEADER, sign::sign(&ring, &signed, now_ms));
-        request.body(body).send().await?.error_for_status()?;
-        Ok(())
+        Ok(request.body(body).send().await?.error_for_status()?.json().await?)
     }
 
     /// What the provider saw of this stage.

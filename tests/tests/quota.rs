@@ -9,7 +9,7 @@ use std::{
 };
 
 use alphagate_bed::{Bed, KvMode};
-use alphagate_tests::{Caller, Mode, Stage, in_both_modes, puts_pending};
+use alphagate_tests::{Caller, Mode, Stage, in_both_modes};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -241,7 +241,7 @@ async fn a_revoked_key_is_refused_from_the_revokes_answer_on_while_kv_still_has_
     let stage = Stage::new(bed, mode.config(json!({}))).await?;
     let revoked = Arc::new(AtomicBool::new(false));
     let (admitted_late, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    puts_pending(&stage, |pending| pending == 0).await?;
+    stage.puts_pending(|pending| pending == 0).await?;
     // KV answers what it has now, for ever: the record of a good key.
     bed.kv(KvMode::Stale).await?;
     let mut running = JoinSet::new();

@@ -1,13 +1,15 @@
 //! Keys (E01, E02, E03, E27): what is no key of ours costs no look-up, and what is one outlives rotations.
 
+use std::time::UNIX_EPOCH;
+
 use alphagate_bed::Bed;
 use alphagate_contract::{
     id::{KeyId, OrgId},
     key::{ApiKey, Mode, SECRET_BYTES},
-    record::{KeyRecord, Push, Record, RecordKey, RecordValue},
+    record::{KeyRecord, Record, RecordKey, RecordValue},
     ring::Ring,
 };
-use alphagate_tests::{Caller, Raw, Stage, now_ms, push, puts_pending, raw::Answer};
+use alphagate_tests::{Caller, Raw, Stage, raw::Answer};
 use anyhow::{Result, ensure};
 use serde_json::json;
 
@@ -139,11 +141,11 @@ async fn e27_keys_of_every_listed_generation_are_admitted_and_others_are_not() -
     let org: OrgId = stage.org.id.parse()?;
     for (number, (kid, byte)) in GENERATIONS.iter().chain(&[("g0", "77")]).enumerate() {
         let minted_with = Ring::parse(&format!("{kid}:{}", byte.repeat(32)))?;
-        let id = KeyId::new(now_ms()?, [u8::try_from(number)?; 10]);
+        let id = KeyId::new(UNIX_EPOCH.elapsed()?.as_millis().try_into()?, [u8::try_from(number)?; 10]);
         let key = ApiKey::mint(&minted_with, Mode::Live, org, id, [8; SECRET_BYTES]);
-        push(troubled.bed, &push_of(&key)).await?;
+        stage.push(serde_json::to_value(record_of(&key))?).await?;
         // Control does not know it: KV alone can tell.
-        puts_pending(&stage, |pending| pending == 0).await?;
+        stage.puts_pending(|pending| pending == 0).await?;
         let line = format!("authorization: Bearer {}\r\n", key.text().reveal());
         let answer = call_with(&stage.caller, line.as_bytes()).await?;
         assert_eq!(answer.status, if *kid == "g0" { 401 } else { 200 }, "{kid}");
@@ -152,9 +154,8 @@ async fn e27_keys_of_every_listed_generation_are_admitted_and_others_are_not() -
 }
 
 /// The push that tells the edge of a key.
-fn push_of(key: &ApiKey) -> Push {
+fn record_of(key: &ApiKey) -> Record {
     let record =
         KeyRecord { org: key.org, digest: key.digest(), call: true, expires_at_ms: None, only: None };
-    let record = Record { key: RecordKey::Key(key.id), revision: 1, value: RecordValue::Key(record) };
-    Push { org: key.org, records: vec![record] }
+    Record { key: RecordKey::Key(key.id), revision: 1, value: RecordValue::Key(record) }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use alphagate_bed::KvMode;
-use alphagate_tests::{Caller, Mode, Stage, in_both_modes, puts_pending, until};
+use alphagate_tests::{Caller, Mode, Stage, in_both_modes, until};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
@@ -79,7 +79,7 @@ async fn e16_kv_that_lags_refuses_nothing_that_is_live_by_now(mode: Mode) -> Res
     let background =
         async || Ok::<_, anyhow::Error>(stage.caller.post(json!({"background": true})).await?.status());
     assert_eq!((code(&late_caller).await?.0, background().await?.as_u16()), (404, 400));
-    puts_pending(&stage, |pending| pending == 0).await?;
+    stage.puts_pending(|pending| pending == 0).await?;
     bed.kv(KvMode::Stale).await?;
     admin.publish(&late, 1, None).await?;
     admin.publish(&stage.endpoint, second, Some(1)).await?;
@@ -127,17 +127,17 @@ async fn e17_a_put_that_kv_refuses_is_made_again() -> Result<()> {
     let troubled = Troubled::alone().await?;
     let bed = troubled.bed;
     let stage = Stage::new(bed, json!({"instructions": "one"})).await?;
-    puts_pending(&stage, |pending| pending == 0).await?;
+    stage.puts_pending(|pending| pending == 0).await?;
     let before = bed.edge_counts().await?.kv_puts;
     bed.kv(KvMode::PutsRefused).await?;
     let second = stage.add_version(json!({"instructions": "two"})).await?;
     stage.org.admin.publish(&stage.endpoint, second, Some(1)).await?;
     let tried = async || Ok((bed.edge_counts().await?.kv_puts > before).then_some(()));
     until("a put that is refused", PATIENCE, tried).await?;
-    puts_pending(&stage, |pending| pending > 0).await?;
+    stage.puts_pending(|pending| pending > 0).await?;
     assert_eq!(served(&stage).await?, "two", "what KV refused is known all the same");
     bed.kv(KvMode::Normal).await?;
-    puts_pending(&stage, |pending| pending == 0).await?;
+    stage.puts_pending(|pending| pending == 0).await?;
     // Only KV can tell a new isolate of a version while control is away.
     bed.stop_control().await;
     bed.restart_edge().await?;
@@ -204,7 +204,7 @@ async fn e25_a_reserve_that_landed_after_its_time_is_cancelled_and_costs_nothing
         {"subject": {"kind": "org"}, "limit": {"concurrency": 1}},
     ]);
     stage.org.admin.put_quotas(&quotas).await?;
-    puts_pending(&stage, |pending| pending == 0).await?;
+    stage.puts_pending(|pending| pending == 0).await?;
     bed.delay_object_ms(OBJECT_TIMEOUT_MS + 500).await?;
     assert_eq!(code(&stage.caller).await?, (503, "quota_unavailable".into()));
     bed.delay_object_ms(0).await?;
