@@ -5,7 +5,7 @@
 
 use crate::{
     clock, control,
-    org_store::{OrgStore, PUT_AFTER_MS, PendingPut},
+    org_store::{OrgStore, PendingPut},
     settings::Settings,
 };
 use alphagate_contract::usage::{USAGE_BATCH_MAX, UsageBatch, UsageEvent};
@@ -37,7 +37,7 @@ pub async fn run(store: &OrgStore, env: &Env, settings: &Settings) -> Result<Opt
 
 async fn put_due(store: &OrgStore, env: &Env) -> Result<()> {
     let kv = env.kv("CONFIG")?;
-    for put in store.due_puts(clock::now_ms() + PUT_AFTER_MS, PUTS_MAX)? {
+    for put in store.due_puts(clock::now_ms(), PUTS_MAX)? {
         let gone = put.record.contains("\"kind\":\"gone\"");
         let mut request = kv.put(&put.key, &put.record).map_err(worker::Error::from)?;
         if gone {

@@ -66,7 +66,7 @@ pub struct OrgStore {
 
 /// How long a record waits for its KV put, milliseconds, unless the alarm comes before: what is pushed meanwhile goes under the
 /// same alarm. No caller is served an outdated record for it, since every request names its revisions to this object.
-pub const PUT_AFTER_MS: u64 = 250;
+const PUT_AFTER_MS: u64 = 250;
 
 const SCHEMA: [&str; 6] = [
     "CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, revision INTEGER NOT NULL, record TEXT NOT NULL, \
@@ -284,14 +284,14 @@ impl OrgStore {
         Ok(true)
     }
 
-    /// Records whose KV put is due, oldest first.
+    /// Records whose KV put is due or may be made already, oldest first.
     ///
     /// # Errors
     /// When SQL fails.
     pub fn due_puts(&self, now_ms: u64, most: u32) -> Result<Vec<PendingPut>> {
         self.rows(
             "SELECT key, revision, record, failures FROM records WHERE put_due_ms <= ? ORDER BY put_due_ms LIMIT ?",
-            vec![integer(now_ms), integer(u64::from(most))],
+            vec![integer(now_ms.saturating_add(PUT_AFTER_MS)), integer(u64::from(most))],
         )
     }
 
@@ -306,14 +306,14 @@ impl OrgStore {
         )
     }
 
-    /// A put failed: it is due again later.
+    /// A put failed: it may be made again from then on.
     ///
     /// # Errors
     /// When SQL fails.
-    pub fn put_failed(&self, put: &PendingPut, due_ms: u64) -> Result<()> {
+    pub fn put_failed(&self, put: &PendingPut, from_ms: u64) -> Result<()> {
         self.run(
             "UPDATE records SET put_due_ms = ?, failures = failures + 1 WHERE key = ? AND revision = ?",
-            vec![integer(due_ms), put.key.as_str().into(), put.revision.into()],
+            vec![integer(from_ms.saturating_add(PUT_AFTER_MS)), put.key.as_str().into(), put.revision.into()],
         )
     }
 
