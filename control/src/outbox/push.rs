@@ -103,12 +103,12 @@ async fn step(app: &App, org: OrgId, eager: bool, mut accepted: impl FnMut()) ->
         Ok(pushed) => {
             tracing::debug!(%org, records = rows.len(), applied = pushed.applied, "pushed");
             // What is committed from now on wakes another pass.
-            let step = if is_all(&rows) { Step::End(Pass::Drained) } else { Step::Sent };
-            if matches!(step, Step::End(_)) {
+            let drained = is_all(&rows);
+            if drained {
                 accepted();
             }
             delete(&mut tx, org, &rows).await?;
-            step
+            if drained { Step::End(Pass::Drained) } else { Step::Sent }
         }
         Err(error) => {
             let failures = note_failure(&mut tx, app, org).await?;
